@@ -1,0 +1,11 @@
+"""The table of data sets: where each one comes from, how it is read, what it is.
+
+Adding a data set means adding a row here, and a reader where its file is of a new kind.
+"""
+
+from knowledge_base.dataset_rows import images_and_series, sequences, tables
+from knowledge_base.dataset_rows.row import Dataset, Modality, Source
+
+__all__ = ["ROWS", "Dataset", "Modality", "Source"]
+
+ROWS: tuple[Dataset, ...] = (*images_and_series.ROWS, *tables.ROWS, *sequences.ROWS)

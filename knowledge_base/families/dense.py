@@ -1,0 +1,120 @@
+"""Linear model and multilayer perceptron; both take every kind of input, flattened."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import nn
+
+from knowledge_base.families.family import Draw, Family, Parameters
+from knowledge_base.families.layers import (
+    ActivationField,
+    DropoutField,
+    hidden_layers,
+    vector_input,
+)
+from knowledge_base.families.signature import Signature
+
+Initialization = Literal["default", "kaiming", "xavier", "orthogonal"]
+
+
+class LinearParameters(Parameters):
+    """The linear model has one choice: how wide the embedding of a token is.
+
+    Attributes:
+        token_width: Width of the token embeddings; has no part in a model of other inputs.
+    """
+
+    token_width: Annotated[int, Field(ge=2, le=512), Draw((16, 32, 64))] = 32
+
+
+def _build_linear(parameters: LinearParameters, signature: Signature) -> nn.Module:
+    vector, width = vector_input(signature, parameters.token_width)
+    return nn.Sequential(vector, nn.Linear(width, signature.output))
+
+
+LINEAR = Family(
+    name="linear",
+    summary="linear or logistic regression; of the mean token embedding where inputs are tokens",
+    paper="Cox, The Regression Analysis of Binary Sequences, 1958",
+    inputs=("flat", "image", "series", "tokens"),
+    per_position=False,
+    parameters=LinearParameters,
+    build=_build_linear,
+)
+
+
+class MLPParameters(Parameters):
+    """A multilayer perceptron's shape.
+
+    Attributes:
+        width: Units of each hidden layer, and of the token embeddings.
+        depth: Number of hidden layers.
+        activation: After each hidden layer.
+        normalization: Before each activation.
+        residual: Whether hidden layers after the first are added to their inputs.
+        dropout: Rate after each activation.
+        initialization: Of the linear layers' weights; "default" is PyTorch's.
+    """
+
+    width: Annotated[int, Field(ge=2, le=1024), Draw((16, 32, 64, 96, 128))] = 64
+    depth: Annotated[int, Field(ge=1, le=16), Draw((1, 2, 3, 4))] = 2
+    activation: ActivationField = "relu"
+    normalization: Annotated[
+        Literal["none", "batch", "layer"], Draw(("none", "none", "batch", "layer"))
+    ] = "none"
+    residual: Annotated[bool, Draw((False, True))] = False
+    dropout: DropoutField = 0.0
+    initialization: Annotated[
+        Initialization, Draw(("default", "default", "kaiming", "xavier", "orthogonal"))
+    ] = "default"
+
+
+def _initialize(model: nn.Module, initialization: Initialization) -> None:
+    """Overwrite the weights of all linear layers and zero their biases; "default" keeps both.
+
+    Sources: He et al. 2015 (kaiming, normal, for ReLU), Glorot and Bengio 2010 (xavier,
+    uniform), Saxe et al. 2014 (orthogonal).
+    """
+    if initialization == "default":
+        return
+    for module in model.modules():
+        if not isinstance(module, nn.Linear):
+            continue
+        if initialization == "kaiming":
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        elif initialization == "xavier":
+            nn.init.xavier_uniform_(module.weight)
+        else:
+            nn.init.orthogonal_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def _build_mlp(parameters: MLPParameters, signature: Signature) -> nn.Module:
+    vector, width = vector_input(signature, parameters.width)
+    hidden = hidden_layers(
+        width,
+        parameters.width,
+        parameters.depth,
+        activation=parameters.activation,
+        normalization=parameters.normalization,
+        residual=parameters.residual,
+        dropout=parameters.dropout,
+    )
+    model = nn.Sequential(vector, hidden, nn.Linear(parameters.width, signature.output))
+    _initialize(model, parameters.initialization)
+    return model
+
+
+MLP = Family(
+    name="mlp",
+    summary="multilayer perceptron with optional normalization, skips and dropout",
+    paper="Rumelhart, Hinton and Williams, Learning representations by back-propagating errors, "
+    "1986; skips as in Gorishniy et al., Revisiting Deep Learning Models for Tabular Data, 2021",
+    inputs=("flat", "image", "series", "tokens"),
+    per_position=False,
+    parameters=MLPParameters,
+    build=_build_mlp,
+)

@@ -1,0 +1,44 @@
+"""Molecules written as SMILES, with a measured property."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from knowledge_base.readers.arrays import Arrays, ReadMember
+from knowledge_base.readers.characters import padded
+
+
+@dataclass(frozen=True)
+class MoleculeProperty:
+    """Reader of a property by CAS number, joined with the structures by the same number.
+
+    Attributes:
+        values: Tab-separated file of CAS number and value, after one header line.
+        structures: Tab-separated files without header: CAS number second, SMILES fifth. Where two
+            files name a molecule, the first counts.
+        length: Characters per molecule; molecules with longer SMILES are left out, for half a
+            molecule is another molecule.
+    """
+
+    values: str
+    structures: tuple[str, ...]
+    length: int = 64
+
+    def __call__(self, read: ReadMember) -> Arrays:
+        """SMILES as tokens (N, length), the property in the file's own unit (N,)."""
+        smiles: dict[str, str] = {}
+        for member in self.structures:
+            for line in read(member).decode("utf-8").splitlines():
+                _, number, _, _, structure, *_ = line.split("\t", 5)
+                smiles.setdefault(number, structure)
+        texts, targets = [], []
+        for line in read(self.values).decode("utf-8").splitlines()[1:]:
+            number, value = line.split("\t")
+            if 0 < len(smiles.get(number, "")) <= self.length:
+                texts.append(smiles[number])
+                targets.append(float(value))
+        tokens, vocabulary = padded(texts, self.length)
+        values = np.asarray(targets, dtype=np.float32)
+        return Arrays(tokens, values, "regression", None, vocabulary, scale="none")

@@ -1,0 +1,88 @@
+"""The reference set: recipes that every benchmark task runs, so that the matrix is complete.
+
+Learning rates are an absolute grid per optimizer family; schedules, clipping, decay, normalization,
+batch size, early stopping and horizon are spread over the set. Every recipe serves every kind of
+task: nothing in it needs classes or convolutions.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from probes.recipe.schema import Recipe
+
+_STOP = {"early_stopping": {"patience": 4, "every": 0.05}}
+
+# optimizer, learning rates, schedules (the product of the two), further fields of the recipe
+_ROWS: tuple[tuple[dict[str, Any], tuple[float, ...], tuple[Any, ...], dict[str, Any]], ...] = (
+    ({"name": "adamw"}, (3e-4, 1e-3, 3e-3, 1e-2, 3e-2), ("cosine", "one_cycle"), {}),
+    ({"name": "adamw"}, (1e-3, 3e-3, 1e-2), ("constant",), {}),
+    ({"name": "adamw", "weight_decay": 0.3}, (1e-3, 3e-3, 1e-2), ("cosine",), {}),
+    ({"name": "adamw", "weight_decay": 1.0}, (3e-3, 1e-2), ("linear",), {}),
+    ({"name": "adamw"}, (3e-3, 1e-2), ("cosine",), {"regularization": _STOP}),
+    ({"name": "adamw"}, (3e-3, 1e-2), ("cosine",), {"clip": {"name": "norm", "max": 1.0}}),
+    ({"name": "adamw"}, (3e-3, 1e-2), ("cosine",), {"horizon": 0.3}),
+    ({"name": "adamw"}, (1e-3, 3e-3), ("cosine",), {"batch_size": 16}),
+    ({"name": "adamw"}, (3e-3, 1e-2), ("cosine",), {"normalization": "layer"}),
+    ({"name": "adamw"}, (3e-3,), ("cosine",), {"normalization": "weight"}),
+    ({"name": "adamw", "beta2": 0.98}, (3e-3, 1e-2),
+     ({"name": "warmup_stable_decay", "warmup": 0.05},), {}),
+    ({"name": "adam"}, (1e-3,), ("constant",), {}),
+    ({"name": "adam"}, (3e-3, 1e-2), ("exponential", "triangular2"), {}),
+    ({"name": "amsgrad"}, (3e-3, 1e-2), ("step",), {}),
+    ({"name": "nadam"}, (2e-3,), ("constant",), {}),
+    ({"name": "nadam"}, (5e-3, 1.5e-2), ("cosine",), {}),
+    ({"name": "nadamw"}, (1e-3, 3e-3, 1e-2), ({"name": "linear", "warmup": 0.05},), {}),
+    ({"name": "nadamw", "weight_decay": 0.1}, (3e-3, 1e-2), ("polynomial",),
+     {"regularization": _STOP}),
+    ({"name": "radam"}, (3e-3, 1e-2, 3e-2), ("cosine",), {}),
+    ({"name": "adamax"}, (5e-3, 2e-2, 6e-2), ("cosine",), {}),
+    ({"name": "adadelta"}, (0.3, 1.0, 3.0), ("cosine",), {}),
+    ({"name": "adagrad"}, (0.01, 0.03, 0.1), ("linear",), {}),
+    ({"name": "rmsprop"}, (1e-3, 3e-3, 1e-2), ("cosine",), {}),
+    ({"name": "adafactor"}, (0.01, 0.03, 0.1), ("cosine",), {}),
+    ({"name": "muon"}, (1e-3, 3e-3, 1e-2, 3e-2), ("cosine",), {}),
+    ({"name": "muon"}, (3e-3, 1e-2), ({"name": "linear", "warmup": 0.05},), {}),
+    ({"name": "muon"}, (3e-3, 1e-2), ("cosine",), {"regularization": _STOP}),
+    ({"name": "muon", "weight_decay": 0.3}, (3e-3, 1e-2), ("warmup_stable_decay",), {}),
+    ({"name": "muon"}, (1e-2,), ("cosine",), {"horizon": 0.3}),
+    ({"name": "sgd"}, (0.03, 0.1, 0.3, 1.0), ("cosine",), {}),
+    ({"name": "momentum"}, (0.01, 0.03, 0.1, 0.3), ("cosine",), {}),
+    ({"name": "momentum"}, (0.03, 0.1), ("triangular",), {}),
+    ({"name": "nesterov"}, (0.03, 0.1, 0.3), ("one_cycle_linear",), {}),
+    ({"name": "nesterov", "weight_decay": 1e-3}, (0.1, 0.3), ("cosine",),
+     {"clip": {"name": "norm", "max": 1.0}}),
+    ({"name": "nesterov"}, (0.03, 0.1), ("cosine_restarts",), {"normalization": "layer"}),
+    ({"name": "momentum"}, (0.1,), ("exp_range",), {"normalization": "weight"}),
+)  # fmt: skip
+
+
+@cache
+def reference_recipes() -> tuple[Recipe, ...]:
+    """The reference set, in a fixed order."""
+    recipes = [
+        Recipe.parse({"optimizer": {**optimizer, "lr": rate}, "schedule": schedule, **fields})
+        for optimizer, rates, schedules, fields in _ROWS
+        for schedule in schedules
+        for rate in rates
+    ]
+    return tuple(recipes)
+
+
+@cache
+def landmarks() -> tuple[Recipe, ...]:
+    """Recipes run with three seeds on every task: what people copy, and the usual good guesses."""
+    plain = (
+        ({"name": "adamw", "lr": 1e-3}, "cosine"),  # what is copied
+        ({"name": "adam", "lr": 1e-3}, "constant"),
+        ({"name": "nadam", "lr": 2e-3}, "constant"),  # NAdam's defaults
+        ({"name": "adamw", "lr": 3e-3}, "cosine"),
+        ({"name": "adamw", "lr": 1e-2}, "cosine"),
+        ({"name": "muon", "lr": 1e-2}, "cosine"),
+        ({"name": "momentum", "lr": 0.1}, "cosine"),
+    )
+    return tuple(
+        Recipe.parse({"optimizer": optimizer, "schedule": schedule})
+        for optimizer, schedule in plain
+    )

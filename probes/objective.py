@@ -1,0 +1,424 @@
+"""Loss and metric: from a batch and a model to a number, inferred where the user gives none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from probes.data import Batch, map_tensors, size_of
+from probes.errors import UserError, unknown_name
+
+LossFunction = Callable[[Any, Any], Tensor]
+TARGET_KEYS = ("labels", "label", "targets", "target", "y")
+"""Names under which a dict batch holds its targets."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number people read beside the loss.
+
+    Attributes:
+        name: Its name in results.
+        function: Takes outputs and targets, returns a scalar.
+        greater_is_better: Direction.
+    """
+
+    name: str
+    function: Callable[[Any, Any], Tensor | float]
+    greater_is_better: bool
+
+
+@dataclass(frozen=True)
+class Objective:
+    """How a batch becomes a loss.
+
+    Attributes:
+        loss_name: Name of the loss, for people.
+        loss: Takes outputs and targets; None when ``training_step`` does all.
+        metric: The metric, or None.
+        training_step: The user's own ``(model, batch) -> loss``.
+        cross_entropy: Whether label smoothing applies.
+        autocast: Lower precision of the forward, or None.
+        loss_can_be_negative: Whether a log scale needs a shift.
+    """
+
+    loss_name: str
+    loss: LossFunction | None = None
+    metric: Metric | None = None
+    training_step: Callable[[nn.Module, Batch], Tensor] | None = None
+    cross_entropy: bool = False
+    autocast: torch.dtype | None = None
+
+    def _precision(self, model_device: str) -> AbstractContextManager[Any]:
+        if self.autocast is None:
+            return nullcontext()
+        return torch.autocast(model_device, dtype=self.autocast)
+
+    def __call__(self, model: nn.Module, batch: Batch, device: str = "cpu") -> Tensor:
+        """The mean loss of a batch, a scalar with a graph."""
+        if self.autocast is None and self.training_step is None:
+            inputs, targets = split(batch)
+            return self.loss(call(model, inputs), targets)  # type: ignore[misc]
+        with self._precision(device):
+            if self.training_step is not None:
+                return self.training_step(model, batch)
+            inputs, targets = split(batch)
+            return self.loss(call(model, inputs), targets)  # type: ignore[misc]
+
+    def smoothed(self, amount: float) -> Objective:
+        """The same objective with label smoothing in its cross-entropy (for training only).
+
+        Raises:
+            UserError: The loss is not a cross-entropy.
+        """
+        if amount == 0.0:
+            return self
+        if not self.cross_entropy:
+            raise UserError(
+                "a cross-entropy loss for label smoothing", f"the loss {self.loss_name}",
+                "set label_smoothing to 0",
+            )  # fmt: skip
+        return replace(
+            self, loss=lambda out, target: token_cross_entropy(out, target, smoothing=amount)
+        )
+
+    @torch.no_grad()
+    def evaluate(
+        self, model: nn.Module, batches: Iterable[Batch], device: str = "cpu"
+    ) -> dict[str, float]:
+        """Mean loss and metric over batches, each weighted by its number of samples.
+
+        The model is put into evaluation mode and back.
+        """
+        was_training = model.training
+        model.eval()
+        totals, count = [torch.zeros((), dtype=torch.float64), 0.0], 0
+        try:
+            for batch in batches:
+                weight = size_of(batch)
+                count += weight
+                with self._precision(device):
+                    if self.training_step is not None:
+                        totals[0] = totals[0] + _finish(self.training_step(model, batch)) * weight
+                        continue
+                    inputs, targets = split(batch)
+                    outputs = call(model, inputs)
+                    totals[0] = totals[0] + _finish(self.loss(outputs, targets)) * weight  # type: ignore[misc]
+                    if self.metric is not None:
+                        value = self.metric.function(outputs, targets)
+                        totals[1] = totals[1] + _finish(value) * weight
+        finally:
+            model.train(was_training)
+        if count == 0:
+            raise UserError("at least one batch to evaluate on", "none", "check the data set")
+        result = {"loss": float(totals[0]) / count}
+        if self.metric is not None and self.training_step is None:
+            result[self.metric.name] = float(totals[1]) / count
+        return result
+
+
+def _finish(value: Tensor | float) -> Tensor:
+    return torch.as_tensor(value, dtype=torch.float64, device="cpu") if not isinstance(
+        value, Tensor
+    ) else value.detach().double().cpu()  # fmt: skip
+
+
+def split(batch: Batch) -> tuple[Any, Any]:
+    """Inputs and targets of a batch.
+
+    A pair is (inputs, targets); of a longer tuple the last is the target; of a dict the entry
+    named ``labels``, ``label``, ``targets``, ``target`` or ``y``; a lone tensor is its own target,
+    and a lone tensor of token ids gives each position's next token.
+    """
+    if isinstance(batch, Mapping):
+        for key in TARGET_KEYS:
+            if key in batch:
+                rest = {name: value for name, value in batch.items() if name != key}
+                return (next(iter(rest.values())) if len(rest) == 1 else rest), batch[key]
+        raise UserError(
+            f"a dict batch with targets under one of {', '.join(TARGET_KEYS)}",
+            f"keys {', '.join(map(str, batch))}", "rename the key or give training_step",
+        )  # fmt: skip
+    if isinstance(batch, (tuple, list)):
+        if len(batch) == 1:
+            return split(batch[0])
+        return (batch[0] if len(batch) == 2 else tuple(batch[:-1])), batch[-1]
+    if isinstance(batch, Tensor) and not batch.is_floating_point():
+        return batch[:, :-1], batch[:, 1:]
+    return batch, batch
+
+
+def call(model: nn.Module, inputs: Any) -> Any:
+    """The model's output, with several inputs handed over by name or position."""
+    if isinstance(inputs, dict):
+        return model(**inputs)
+    if isinstance(inputs, tuple):
+        return model(*inputs)
+    return model(inputs)
+
+
+def token_cross_entropy(outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy for (N, C), (N, C, ...) and, for tokens, (N, T, C) outputs."""
+    if outputs.dim() == 3 and targets.dim() == 2 and outputs.shape[:2] == targets.shape:
+        outputs, targets = outputs.flatten(0, 1), targets.flatten()
+    return functional.cross_entropy(outputs, targets, label_smoothing=smoothing)
+
+
+def _aligned(function: Callable[[Tensor, Tensor], Tensor]) -> LossFunction:
+    """The loss with (N, 1) and (N,) brought to the same shape, which broadcasting would not."""
+
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        if outputs.shape != targets.shape:
+            targets = targets.reshape(outputs.shape)
+        return function(outputs, targets.to(outputs.dtype))
+
+    return loss
+
+
+def _log_probabilities(outputs: Tensor, targets: Tensor) -> Tensor:
+    return functional.nll_loss(outputs.clamp_min(1e-7).log(), targets)
+
+
+LOSSES: dict[str, LossFunction] = {
+    "cross_entropy": token_cross_entropy,
+    "nll": functional.nll_loss,
+    "probability_nll": _log_probabilities,
+    "binary_cross_entropy": _aligned(functional.binary_cross_entropy_with_logits),
+    "probability_binary_cross_entropy": _aligned(functional.binary_cross_entropy),
+    "mse": _aligned(functional.mse_loss),
+    "mae": _aligned(functional.l1_loss),
+    "huber": _aligned(functional.smooth_l1_loss),
+}
+
+
+def _accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
+    classes = outputs.argmax(-1 if outputs.shape[:-1] == targets.shape else 1)
+    if targets.is_floating_point() and targets.shape == outputs.shape:
+        targets = targets.argmax(-1)
+    counted = targets != -100  # the index that cross-entropy ignores
+    return (classes == targets)[counted].double().mean()
+
+
+def _binary_accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
+    return ((outputs > 0) == (targets.reshape(outputs.shape) > 0.5)).double().mean()
+
+
+def _probability_accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
+    return ((outputs > 0.5) == (targets.reshape(outputs.shape) > 0.5)).double().mean()
+
+
+METRICS = {
+    "accuracy": Metric("accuracy", _accuracy, True),
+    "binary_accuracy": Metric("binary_accuracy", _binary_accuracy, True),
+    "probability_accuracy": Metric("binary_accuracy", _probability_accuracy, True),
+    "mae": Metric("mae", _aligned(functional.l1_loss), False),
+    "mse": Metric("mse", _aligned(functional.mse_loss), False),
+}
+_METRIC_OF = {
+    "cross_entropy": "accuracy",
+    "nll": "accuracy",
+    "probability_nll": "accuracy",
+    "binary_cross_entropy": "binary_accuracy",
+    "probability_binary_cross_entropy": "probability_accuracy",
+    "mse": "mae",
+    "mae": "mse",
+    "huber": "mae",
+}
+
+
+def make_objective(
+    model: nn.Module,
+    batch: Batch,
+    loss: str | nn.Module | LossFunction | None,
+    metric: str | Callable[[Any, Any], Any] | None,
+    training_step: Callable[[nn.Module, Batch], Tensor] | None,
+    autocast: torch.dtype | None = None,
+) -> tuple[Objective, list[str]]:
+    """The objective of a task, and in words what was inferred.
+
+    Args:
+        model: In evaluation mode, on the batch's device; called once.
+        batch: One batch of training data.
+        loss: Name of LOSSES, callable of (outputs, targets), or None to infer.
+        metric: Name of METRICS, callable of (outputs, targets), or None to infer.
+        training_step: Callable of (model, batch) that returns the loss.
+        autocast: Lower precision of the forward.
+
+    Raises:
+        UserError: Model, data and loss do not fit together.
+    """
+    if training_step is not None:
+        objective = Objective("training_step", training_step=training_step, autocast=autocast)
+        _check_scalar(objective, model, batch)
+        return objective, ["the loss is what training_step returns"]
+    notes: list[str] = []
+    inputs, targets = split(batch)
+    try:
+        with torch.no_grad():
+            outputs = call(model, inputs)
+    except UserError:
+        raise
+    except Exception as error:
+        shapes = map_tensors(inputs, lambda tensor: tensor)
+        raise UserError(
+            "a model that takes a batch of the data", f"{type(error).__name__}: {error}",
+            f"the batch was {_describe(shapes)}; check shapes and dtypes",
+        ) from error  # fmt: skip
+    if loss is None:
+        loss, why = _infer(outputs, targets)
+        notes.append(f"loss {loss}: {why}")
+    if isinstance(loss, str):
+        if loss not in LOSSES:
+            raise unknown_name("a loss", loss, LOSSES)
+        name, function = loss, LOSSES[loss]
+    else:
+        name, function = _standard_name(loss), loss
+        function = LOSSES.get(name, function) if _is_default(loss) else function
+    chosen = _metric(metric, name, notes)
+    objective = Objective(
+        name, function, chosen, cross_entropy=name == "cross_entropy" and (
+            isinstance(loss, str) or _is_default(loss)), autocast=autocast,
+    )  # fmt: skip
+    _check_fit(outputs, targets, name)
+    _check_scalar(objective, model, batch)
+    return objective, notes
+
+
+def _metric(metric: Any, loss_name: str, notes: list[str]) -> Metric | None:
+    if metric is None:
+        if loss_name not in _METRIC_OF:
+            return None
+        notes.append(f"metric {_METRIC_OF[loss_name]}: the usual one for {loss_name}")
+        return METRICS[_METRIC_OF[loss_name]]
+    if isinstance(metric, Metric):
+        return metric
+    if isinstance(metric, str):
+        if metric == "accuracy":
+            return METRICS[_METRIC_OF.get(loss_name, "accuracy")]
+        if metric not in METRICS:
+            raise unknown_name("a metric", metric, METRICS)
+        return METRICS[metric]
+    if not callable(metric):
+        raise UserError("a metric as a name or a callable", type(metric).__name__, "see the README")
+    return Metric(getattr(metric, "__name__", "metric"), metric,
+                  bool(getattr(metric, "greater_is_better", True)))  # fmt: skip
+
+
+def _standard_name(loss: Any) -> str:
+    known: dict[Any, str] = {
+        nn.CrossEntropyLoss: "cross_entropy", nn.MSELoss: "mse", nn.L1Loss: "mae",
+        nn.BCEWithLogitsLoss: "binary_cross_entropy", nn.NLLLoss: "nll",
+        nn.BCELoss: "probability_binary_cross_entropy", nn.SmoothL1Loss: "huber",
+        functional.cross_entropy: "cross_entropy", functional.mse_loss: "mse",
+        functional.l1_loss: "mae", functional.nll_loss: "nll",
+        functional.binary_cross_entropy_with_logits: "binary_cross_entropy",
+    }  # fmt: skip
+    key = type(loss) if isinstance(loss, nn.Module) else loss
+    try:
+        if key in known:
+            return known[key]
+    except TypeError:  # unhashable callable
+        pass
+    return str(getattr(loss, "__name__", type(loss).__name__))
+
+
+def _is_default(loss: Any) -> bool:
+    """Whether this is a standard loss with nothing set (weights, reduction, smoothing)."""
+    if isinstance(loss, nn.CrossEntropyLoss):
+        plain = loss.weight is None and loss.reduction == "mean" and loss.ignore_index == -100
+        return plain and loss.label_smoothing == 0.0
+    return loss in (functional.cross_entropy,) if callable(loss) else False
+
+
+def _infer(outputs: Any, targets: Any) -> tuple[str, str]:
+    """Name of the loss that outputs and targets speak for, and why."""
+    if not isinstance(outputs, Tensor) or not isinstance(targets, Tensor):
+        raise UserError(
+            "a tensor of outputs and a tensor of targets to infer the loss from",
+            f"{type(outputs).__name__} and {type(targets).__name__}", "give loss or training_step",
+        )  # fmt: skip
+    width = outputs.shape[-1] if outputs.dim() > 1 else 1
+    binary = bool(((targets == 0) | (targets == 1)).all())
+    probabilities = bool(((outputs >= 0) & (outputs <= 1)).all())
+    if not targets.is_floating_point() and targets.numel() != outputs.numel():
+        rows = outputs.double().sum(-1)
+        if outputs.dim() == 2 and probabilities and torch.allclose(rows, torch.ones_like(rows)):
+            return "probability_nll", "integer targets and outputs that are probabilities"
+        if outputs.dim() == 2 and torch.allclose(
+            outputs.double().exp().sum(-1), torch.ones_like(rows), atol=1e-4
+        ):
+            return "nll", "integer targets and outputs that are log-probabilities"
+        if targets.dim() == 2 and outputs.dim() == 3:
+            return "cross_entropy", "token targets, one distribution per position"
+        return "cross_entropy", f"integer class targets and {width} outputs"
+    if not targets.is_floating_point() and width > 1 and targets.shape != outputs.shape:
+        return "cross_entropy", f"integer class targets and {width} outputs"
+    if targets.shape == outputs.shape and targets.is_floating_point() and width > 1:
+        sums = targets.sum(-1)
+        if bool((targets >= 0).all()) and torch.allclose(sums, torch.ones_like(sums)):
+            return "cross_entropy", "targets are distributions over classes"
+    if binary:
+        if probabilities and outputs.numel() > 1:
+            return "probability_binary_cross_entropy", "0/1 targets and outputs within [0, 1]"
+        return "binary_cross_entropy", "0/1 targets, one output each"
+    return "mse", "real targets"
+
+
+def _check_fit(outputs: Any, targets: Any, name: str) -> None:
+    """Class labels within the outputs; as many outputs as targets."""
+    if not isinstance(outputs, Tensor) or not isinstance(targets, Tensor):
+        return
+    if name in ("cross_entropy", "nll", "probability_nll") and not targets.is_floating_point():
+        per_token = outputs.dim() == 3 and outputs.shape[:2] == targets.shape
+        classes = outputs.shape[-1] if per_token or outputs.dim() == 2 else outputs.shape[1]
+        check_labels(targets, classes)
+    elif name not in ("cross_entropy",) and name in LOSSES and outputs.numel() != targets.numel():
+        raise UserError(
+            f"one output per target for the loss {name}",
+            f"outputs {tuple(outputs.shape)} and targets {tuple(targets.shape)}",
+            "change the model's last layer or the loss",
+        )  # fmt: skip
+
+
+def check_labels(targets: Tensor, classes: int) -> None:
+    """Refuse labels outside [0, classes), -100 (ignored) apart."""
+    wrong = targets[(targets != -100) & ((targets < 0) | (targets >= classes))]
+    if wrong.numel():
+        raise UserError(
+            f"class labels from 0 to {classes - 1}, as the model has {classes} outputs",
+            f"label {int(wrong[0])}", "renumber the labels or widen the last layer",
+        )  # fmt: skip
+
+
+def _check_scalar(objective: Objective, model: nn.Module, batch: Batch) -> None:
+    try:
+        with torch.no_grad():
+            value = objective(model, batch)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"the loss {objective.loss_name} to take the model's output",
+            f"{type(error).__name__}: {error}", "check that model, targets and loss fit",
+        ) from error  # fmt: skip
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        what = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        raise UserError(
+            "a loss that is one number (a scalar tensor)", str(what), "reduce it by mean"
+        )
+
+
+def _describe(batch: Batch) -> str:
+    if isinstance(batch, Tensor):
+        return f"{tuple(batch.shape)} {str(batch.dtype).removeprefix('torch.')}"
+    if isinstance(batch, Mapping):
+        return "{" + ", ".join(f"{key}: {_describe(value)}" for key, value in batch.items()) + "}"
+    if isinstance(batch, (tuple, list)):
+        return "(" + ", ".join(_describe(value) for value in batch) + ")"
+    return type(batch).__name__

@@ -1,0 +1,114 @@
+"""Learning-rate schedules as pure functions of the step.
+
+Every function takes ``step`` (0-based optimizer step) and ``total`` (steps the schedule runs over,
+at least 1) and returns the factor, in [0, 1], by which the recipe's learning rate (the peak) is
+multiplied. A pure function serves every optimizer, restarts anywhere, and is embedded as it stands
+in exported files: this module needs only ``math``.
+"""
+
+from __future__ import annotations
+
+import math
+
+
+def constant(step: int, total: int) -> float:
+    """The peak rate throughout."""
+    return 1.0
+
+
+def step_decay(step: int, total: int, gamma: float = 0.1, drops: int = 2) -> float:
+    """Multiplied by ``gamma`` at ``drops`` equally spaced steps."""
+    return gamma ** math.floor(step * (drops + 1) / total)
+
+
+def exponential(step: int, total: int, final: float = 0.01) -> float:
+    """Geometric decay that reaches ``final`` at the end."""
+    return final ** (step / total)
+
+
+def polynomial(step: int, total: int, power: float = 2.0, final: float = 0.0) -> float:
+    """Decay by (1 - t) ** power towards ``final``, t = step / total."""
+    return final + (1.0 - final) * (1.0 - step / total) ** power
+
+
+def linear(step: int, total: int, final: float = 0.0) -> float:
+    """Straight line from 1 to ``final``."""
+    return final + (1.0 - final) * (1.0 - step / total)
+
+
+def cosine(step: int, total: int, final: float = 0.0) -> float:
+    """Half a cosine from 1 to ``final`` (Loshchilov & Hutter 2017, equation 5)."""
+    return final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * step / total))
+
+
+def cosine_restarts(step: int, total: int, cycles: int = 3, final: float = 0.0) -> float:
+    """``cycles`` half cosines of equal length (Loshchilov & Hutter 2017, equation 5)."""
+    position = (step * cycles / total) % 1.0
+    return final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * position))
+
+
+def triangular(step: int, total: int, cycles: int = 3, base: float = 0.1) -> float:
+    """Linear up and down between ``base`` and 1, ``cycles`` times (Smith 2017)."""
+    position = (step * cycles / total) % 1.0
+    return base + (1.0 - base) * (1.0 - abs(2.0 * position - 1.0))
+
+
+def triangular2(step: int, total: int, cycles: int = 3, base: float = 0.1) -> float:
+    """As triangular, the amplitude halved with each cycle (Smith 2017)."""
+    cycle, position = divmod(step * cycles / total, 1.0)
+    return base + (1.0 - base) * (1.0 - abs(2.0 * position - 1.0)) * 0.5**cycle
+
+
+def exp_range(
+    step: int, total: int, cycles: int = 3, base: float = 0.1, final: float = 0.1
+) -> float:
+    """As triangular, the amplitude falling geometrically to ``final`` at the end (Smith 2017)."""
+    position = (step * cycles / total) % 1.0
+    amplitude = final ** (step / total)
+    return base + (1.0 - base) * (1.0 - abs(2.0 * position - 1.0)) * amplitude
+
+
+def one_cycle(
+    step: int, total: int, rise: float = 0.3, start: float = 0.04, final: float = 0.0001
+) -> float:
+    """Two phases of a cosine: ``start`` up to 1 over ``rise`` of the steps, then down to ``final``.
+
+    The later form of the one-cycle policy, as PyTorch's default has it.
+    """
+    peak = max(rise * total, 1.0) - 1.0
+    if step <= peak:
+        position, low, high = (step / peak if peak > 0 else 1.0), start, 1.0
+    else:
+        position, low, high = (step - peak) / max(total - 1 - peak, 1e-9), 1.0, final
+    return low + (high - low) * 0.5 * (1.0 - math.cos(math.pi * min(position, 1.0)))
+
+
+def one_cycle_linear(
+    step: int, total: int, rise: float = 0.45, start: float = 0.1, final: float = 0.001
+) -> float:
+    """Three linear phases: up, down to ``start``, then on to ``final`` (Smith & Topin 2019)."""
+    if step < rise * total:
+        return start + (1.0 - start) * step / (rise * total)
+    if step < 2.0 * rise * total:
+        return 1.0 - (1.0 - start) * (step - rise * total) / (rise * total)
+    rest = (step - 2.0 * rise * total) / max((1.0 - 2.0 * rise) * total, 1e-9)
+    return start + (final - start) * min(rest, 1.0)
+
+
+def warmup_stable_decay(
+    step: int, total: int, decay: float = 0.2, shape: str = "sqrt", final: float = 0.0
+) -> float:
+    """1, then over the last ``decay`` share down to ``final`` (Hu et al. 2024; Haegele et al. 2024).
+
+    ``shape`` of the decay in its own progress u: "sqrt" 1 - sqrt(u), "linear" 1 - u, "cosine".
+    """
+    begin = (1.0 - decay) * total
+    if step <= begin:
+        return 1.0
+    u = (step - begin) / (total - begin)
+    curves = {
+        "sqrt": 1.0 - math.sqrt(u),
+        "linear": 1.0 - u,
+        "cosine": 0.5 + 0.5 * math.cos(math.pi * u),
+    }
+    return final + (1.0 - final) * curves[shape]

@@ -1,0 +1,351 @@
+"""A recipe: everything about training that is not the model or the data, as frozen data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
+
+from probes.errors import UserError, unknown_name
+from probes.recipe.catalogue import Hyperparameter, Kind, Value, method
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
+
+    from probes.task import Task
+    from probes.training import Run
+
+SCHEMA_VERSION = 1
+
+
+class Choice(BaseModel):
+    """A row of the catalogue with its settings, written flat: ``{"name": "adamw", "lr": 1e-3}``.
+
+    Settings left out take the row's defaults, so two recipes that mean the same are equal.
+
+    Raises:
+        UserError: An unknown name or setting, or a value outside its valid range.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: ClassVar[Kind]
+    name: str
+    settings: dict[str, Value] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            data = {"name": data}
+        if not isinstance(data, Mapping) or "name" not in data:
+            raise UserError(
+                f"the {cls.kind} as a mapping with a name", repr(data), 'write {"name": ...}'
+            )
+        flat = {key: value for key, value in data.items() if key not in ("name", "settings")}
+        flat.update(data.get("settings", {}))
+        row = method(cls.kind, str(data["name"]))
+        known = {setting.name: setting for setting in row.hyperparameters}
+        for key in flat:
+            if key not in known:
+                if not known:
+                    raise UserError(f"no settings for {row.name}", repr(key), f"leave {key} out")
+                raise unknown_name(f"a setting of {row.name}", key, known)
+        settings = {
+            key: _checked(row.name, setting, flat.get(key, setting.default))
+            for key, setting in known.items()
+        }
+        return {"name": row.name, "settings": settings}
+
+    @model_serializer
+    def _write(self) -> dict[str, Value]:
+        return {"name": self.name, **self.settings}
+
+    def __getitem__(self, setting: str) -> Value:
+        return self.settings[setting]
+
+    def number(self, setting: str) -> float:
+        """A numeric setting as a float."""
+        return float(self.settings[setting])
+
+
+def _checked(owner: str, setting: Hyperparameter, value: Any) -> Value:
+    """The value, typed as the setting wants it, or an error that gives the valid range."""
+    where = f"{setting.name} of {owner}"
+    if setting.scale == "choice":
+        if value not in setting.choices:
+            raise unknown_name(where, value, setting.choices)
+        return str(value)
+    low, high = setting.valid
+    if isinstance(value, str):  # YAML reads "1e-3" as text
+        try:
+            value = float(value)
+        except ValueError:
+            raise UserError(f"{where} as a number", repr(value), "give a number") from None
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or not low <= value <= high:
+        raise UserError(
+            f"{where} between {low:g} and {high:g}", repr(value),
+            f"the usual range is {setting.low:g} to {setting.high:g}",
+        )  # fmt: skip
+    if setting.scale == "integer":
+        if value != int(value):
+            raise UserError(f"{where} as a whole number", repr(value), f"try {round(value)}")
+        return int(value)
+    return float(value)
+
+
+class OptimizerChoice(Choice):
+    """The optimizer with its hyperparameters; ``lr`` is the peak of the schedule."""
+
+    kind: ClassVar[Kind] = "optimizer"
+
+
+class ScheduleChoice(Choice):
+    """The learning-rate schedule."""
+
+    kind: ClassVar[Kind] = "schedule"
+
+
+class NormalizationChoice(Choice):
+    """The change to the model's normalization."""
+
+    kind: ClassVar[Kind] = "normalization"
+
+
+class ExtraChoice(Choice):
+    """Clipping, averaging and whatever else is a row of the extras."""
+
+    kind: ClassVar[Kind] = "extra"
+
+
+class EarlyStopping(BaseModel):
+    """Stop after ``patience`` validations without improvement; keep the best weights.
+
+    Attributes:
+        patience: Validations to wait.
+        every: Distance of validations as a share of the steps.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    patience: int = Field(3, ge=1, le=1000)
+    every: float = Field(0.05, ge=0.001, le=0.5)
+
+
+class Regularization(BaseModel):
+    """What keeps the model from fitting noise, weight decay apart (it is the optimizer's)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
+    early_stopping: EarlyStopping | None = None
+
+
+class Recipe(BaseModel):
+    """How to train: frozen, comparable, written as JSON or YAML.
+
+    Attributes:
+        optimizer: Name and hyperparameters.
+        schedule: Name and shape; the factor multiplies the optimizer's ``lr``.
+        normalization: Change to the model's norm layers.
+        clip: Gradient clipping, or None.
+        averaging: Weight averaging, or None.
+        regularization: Label smoothing and early stopping.
+        batch_size: Samples a batch; None takes the task's.
+        horizon: Share of the budget over which the recipe runs, in (0, 1].
+
+    Example:
+        >>> recipe = Recipe.parse({"optimizer": {"name": "adamw", "lr": 0.003}, "schedule": "cosine"})
+        >>> recipe.optimizer["weight_decay"]
+        0.01
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    schema_version: Literal[1] = Field(SCHEMA_VERSION, alias="schema")
+    optimizer: OptimizerChoice = Field(
+        default_factory=lambda: OptimizerChoice.model_validate("adamw")
+    )
+    schedule: ScheduleChoice = Field(
+        default_factory=lambda: ScheduleChoice.model_validate("constant")
+    )
+    normalization: NormalizationChoice = Field(
+        default_factory=lambda: NormalizationChoice.model_validate("keep")
+    )
+    clip: ExtraChoice | None = None
+    averaging: ExtraChoice | None = None
+    regularization: Regularization = Field(default_factory=Regularization)
+    batch_size: int | None = Field(None, ge=1)
+    horizon: float = Field(1.0, gt=0.0, le=1.0)
+
+    @model_validator(mode="after")
+    def _roles(self) -> Self:
+        from probes.recipe.catalogue import table
+
+        for role, family in (("clip", "clipping"), ("averaging", "averaging")):
+            chosen: ExtraChoice | None = getattr(self, role)
+            if chosen is not None and method("extra", chosen.name).family != family:
+                fitting = [row.name for row in table("extra").values() if row.family == family]
+                raise unknown_name(f"{role} (or null for none)", chosen.name, fitting)
+        return self
+
+    @classmethod
+    def parse(cls, data: object) -> Self:
+        """A recipe from plain data (what JSON or YAML gives).
+
+        Raises:
+            UserError: The data is no recipe; one line that names the field.
+        """
+        if not isinstance(data, Mapping):
+            raise UserError(
+                "a recipe as a mapping", type(data).__name__, 'write {"optimizer": {...}, ...}'
+            )
+        version = data.get("schema", SCHEMA_VERSION)
+        if isinstance(version, int) and version > SCHEMA_VERSION:
+            raise UserError(
+                f"recipe schema {SCHEMA_VERSION}", f"schema {version}",
+                "it was written by a newer release: upgrade optimizer-advisor",
+            )  # fmt: skip
+        try:
+            return cls.model_validate(dict(data))
+        except ValidationError as error:
+            raise _one_line(error, cls) from None
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """A recipe from a JSON or YAML file.
+
+        Raises:
+            UserError: The file is not there, torn, or holds no recipe.
+        """
+        return cls.parse(read_mapping(path))
+
+    def plain(self) -> dict[str, Any]:
+        """The recipe as plain data, every default written out."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    @property
+    def key(self) -> str:
+        """Twelve hexadecimal digits that name this recipe."""
+        text = json.dumps(self.plain(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def with_(self, **changes: Any) -> Self:
+        """A copy with other fields, validated."""
+        return type(self).parse({**self.plain(), **changes})
+
+    @property
+    def passes_per_step(self) -> float:
+        """Passes over a batch that one optimizer step costs."""
+        return method("optimizer", self.optimizer.name).passes
+
+    def steps_for(self, steps: int, batch_size: int) -> int:
+        """Optimizer steps that spend a budget of ``steps`` batches of ``batch_size`` samples.
+
+        A recipe with another batch size or several passes a step gets the steps that pass the
+        same number of samples; ``horizon`` shortens the run.
+        """
+        samples = steps * batch_size * self.horizon
+        return max(1, int(samples / ((self.batch_size or batch_size) * self.passes_per_step)))
+
+    def describe(self) -> str:
+        """One line for people: optimizer, rate, schedule and what differs from the defaults."""
+        row = method("optimizer", self.optimizer.name)
+        parts = [f"{self.optimizer.name} lr {self.optimizer.number('lr'):.3g}"]
+        for setting in row.hyperparameters[1:]:
+            value = self.optimizer[setting.name]
+            if value != setting.default:
+                parts.append(f"{setting.name} {value:.3g}")
+        schedule = self.schedule.name
+        if warmup := self.schedule.number("warmup"):
+            schedule += f" after {warmup:.0%} warm-up"
+        parts.append(schedule)
+        if self.normalization.name != "keep":
+            parts.append(f"{self.normalization.name} normalization")
+        if self.clip:
+            parts.append(f"clip {self.clip.name} {self.clip.number('max'):.3g}")
+        if self.regularization.label_smoothing:
+            parts.append(f"label smoothing {self.regularization.label_smoothing:.2g}")
+        if self.regularization.early_stopping:
+            parts.append("early stopping")
+        if self.batch_size:
+            parts.append(f"batch {self.batch_size}")
+        if self.horizon < 1.0:
+            parts.append(f"over {self.horizon:.0%} of the budget")
+        return ", ".join(parts)
+
+    def build(self, model: nn.Module, total_steps: int) -> tuple[nn.Module, Optimizer, LRScheduler]:
+        """Model, optimizer and scheduler for a training loop of your own.
+
+        The model is the one given when the recipe keeps its normalization, else a changed copy.
+        Call ``scheduler.step()`` after each ``optimizer.step()``; ``total_steps`` counts those.
+
+        Raises:
+            UserError: The recipe needs more than a plain loop (clipping, early stopping ...), or
+                cannot serve this model; the message names ``fit``.
+        """
+        from probes.recipe.build import build
+
+        return build(self, model, total_steps)
+
+    def fit(self, task: Task, *, steps: int | None = None, seed: int = 0) -> Run:
+        """Train the task's model by this recipe; the task's own objects stay as they were.
+
+        Args:
+            task: What to train.
+            steps: Budget in batches of the task's batch size; None takes the task's.
+            seed: Seeds weights (of a callable model), batch order and dropout.
+        """
+        from probes.training import train
+
+        return train(task, self, steps=steps, seed=seed)
+
+
+def read_mapping(path: str | Path) -> dict[str, Any]:
+    """The mapping a JSON or YAML file holds.
+
+    Raises:
+        UserError: The file is missing, unreadable, torn, or holds something else.
+    """
+    file = Path(path)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError("a file", f"{file}, which does not exist", "check the path") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError("a readable text file", f"{file} ({error})", "check the file") from None
+    try:
+        data = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            "a complete JSON or YAML file", f"{file}, torn or malformed ({reason})",
+            "write the file again",
+        ) from None  # fmt: skip
+    if not isinstance(data, dict):
+        raise UserError("a mapping in the file", f"{file} with {type(data).__name__}", "check it")
+    return data
+
+
+def _one_line(error: ValidationError, model: type[BaseModel]) -> UserError:
+    """The first of pydantic's complaints in our error style."""
+    first = error.errors()[0]
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, UserError):
+        return cause
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return unknown_name("a field of the recipe", first["loc"][-1], model.model_fields)
+    return UserError(f"a valid {where}", repr(first["input"]), first["msg"])

@@ -1,0 +1,341 @@
+"""The only training loop: probes, builder, refine and evaluation all train through it."""
+
+from __future__ import annotations
+
+import copy
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from probes.data import Batch, Samples, map_tensors
+from probes.errors import UserError
+from probes.objective import Objective
+from probes.recipe import catalogue
+from probes.recipe.build import build_optimizer, schedule_function
+from probes.recipe.normalization import apply_normalization
+from probes.recipe.schema import Recipe
+from probes.recipe.steppers import Stepper, make_stepper
+from probes.sandbox import sandbox
+from probes.task import Prepared, Task, resolve_device
+
+DIVERGED_FACTOR = 100.0
+"""A training loss this many times the first validation loss (plus one) counts as diverged."""
+_CHECK_EVERY = 16
+_EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Point:
+    """One evaluation on the learning curve.
+
+    Attributes:
+        step: Optimizer steps done.
+        train_loss: Mean training loss of the steps since the point before (NaN at step 0).
+        validation: Loss and metric on the validation set.
+    """
+
+    step: int
+    train_loss: float
+    validation: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The result of one training.
+
+    Attributes:
+        initial: Validation loss and metric before the first step.
+        final: The same at the end (of the best weights, where the recipe stops early).
+        test: The same on the test set, or None where there is none.
+        curve: Points in order of steps; the first at step 0.
+        steps: Optimizer steps done.
+        passes: Passes spent, in batches of the task's batch size.
+        seconds: Wall time, evaluation included.
+        seconds_per_step: Wall time of the steps alone.
+        peak_memory: Bytes: CUDA's counter on a GPU, else the process's largest resident size.
+        diverged: Whether it was stopped because the loss was not finite or far above the start.
+        model: The trained model, in evaluation mode.
+        seed: The seed.
+    """
+
+    initial: dict[str, float]
+    final: dict[str, float]
+    test: dict[str, float] | None
+    curve: tuple[Point, ...]
+    steps: int
+    passes: float
+    seconds: float
+    seconds_per_step: float
+    peak_memory: int
+    diverged: bool
+    model: nn.Module = field(repr=False)
+    seed: int = 0
+
+    def plain(self) -> dict[str, Any]:
+        """The result as plain data; numbers that are not finite become None."""
+        return {
+            "initial": _finite(self.initial),
+            "final": _finite(self.final),
+            "test": None if self.test is None else _finite(self.test),
+            "columns": ["step", "loss", "train_loss", *[k for k in self.initial if k != "loss"]],
+            "curve": [
+                [point.step, _number(point.validation["loss"]), _number(point.train_loss)]
+                + [_number(value) for key, value in point.validation.items() if key != "loss"]
+                for point in self.curve
+            ],
+            "steps": self.steps,
+            "passes": self.passes,
+            "seconds": self.seconds,
+            "seconds_per_step": self.seconds_per_step,
+            "peak_memory": self.peak_memory,
+            "diverged": self.diverged,
+            "seed": self.seed,
+        }
+
+
+def _number(value: float) -> float | None:
+    return value if value == value and abs(value) != float("inf") else None
+
+
+def _finite(values: dict[str, float]) -> dict[str, float | None]:
+    return {key: _number(value) for key, value in values.items()}
+
+
+@dataclass
+class Loop:
+    """What an observer sees between steps: everything the loop works on."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    stepper: Stepper
+    objective: Objective
+    device: str
+    step: int = 0
+
+
+Observer = Callable[[Loop, Batch], Tensor]
+"""Takes the place of ``stepper.step(batch)``: measures around it and returns the loss."""
+Watcher = Callable[[Point], bool]
+"""Told of each point; True ends the run (pruning)."""
+
+
+def evaluation_steps(total: int, points: int = 16) -> list[int]:
+    """Log-spaced steps, strictly rising, the last being ``total``."""
+    steps = {total}
+    for position in range(points):
+        steps.add(max(1, round(total ** (position / max(points - 1, 1)))))
+    return sorted(steps)
+
+
+def train(
+    task: Task,
+    recipe: Recipe,
+    *,
+    steps: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    stop_after: int | None = None,
+    points: int = 16,
+    evaluate: Literal["full", "train only"] = "full",
+    validation_limit: int | None = None,
+    observer: Observer | None = None,
+    watcher: Watcher | None = None,
+    factor: Callable[[int, int], float] | None = None,
+) -> Run:
+    """Train a copy of the task's model by a recipe.
+
+    Same seed, same machine, CPU: the same curve bit for bit. Batches come in the order
+    ``torch.randperm`` gives from a generator of that seed, one permutation an epoch, the
+    incomplete batch at its end dropped; ``torch.manual_seed(seed)`` comes before the model is made.
+
+    Args:
+        task: What to train.
+        recipe: How.
+        steps: Budget in batches of the task's batch size; None takes the task's.
+        seed: Of weights (of a callable model), batch order and dropout.
+        device: "auto", "cpu", "cuda", ...
+        stop_after: End after so many steps, though the schedule is laid out for all of them.
+        points: Evaluations, log-spaced; early stopping adds its own.
+        evaluate: "train only" leaves out validation (the result has the training loss instead).
+        validation_limit: Evaluate on at most so many validation samples.
+        observer: Called in place of each step.
+        watcher: Told of each point, may end the run.
+        factor: Takes the place of the recipe's schedule.
+
+    Raises:
+        UserError: The recipe cannot serve this task.
+    """
+    prepared = task.prepared
+    device = resolve_device(device)
+    with sandbox(task.train, task.validation, task.test):
+        torch.manual_seed(seed)
+        model = task.make_model()
+        return _train(
+            prepared, recipe, model, steps or prepared.steps, seed, device, stop_after, points,
+            evaluate, validation_limit, observer, watcher, factor,
+        )  # fmt: skip
+
+
+def _train(
+    prepared: Prepared,
+    recipe: Recipe,
+    model: nn.Module,
+    budget: int,
+    seed: int,
+    device: str,
+    stop_after: int | None,
+    points: int,
+    evaluate: str,
+    validation_limit: int | None,
+    observer: Observer | None,
+    watcher: Watcher | None,
+    factor: Callable[[int, int], float] | None,
+) -> Run:
+    kind = torch.device(device).type
+    batch_size = _batch_size(prepared, recipe)
+    total = recipe.steps_for(budget, prepared.batch_size)
+    last = total if stop_after is None else min(total, stop_after)
+    model = apply_normalization(
+        model, recipe.normalization.name, **recipe.normalization.settings
+    ).to(device)
+    optimizer = build_optimizer(recipe.optimizer, model)
+    shape = factor or schedule_function(recipe.schedule)
+    factors = [shape(step, total) for step in range(last)]
+    objective = prepared.objective.smoothed(recipe.regularization.label_smoothing)
+    row = catalogue.method("optimizer", recipe.optimizer.name)
+    max_norm = None if recipe.clip is None else recipe.clip.number("max")
+    model.train()
+    stepper = make_stepper(row.stepper, model, objective, optimizer, max_norm, kind)
+    loop = Loop(model, optimizer, stepper, objective, kind)
+    move = _mover(device)
+    batches = map(move, prepared.train.stream(batch_size, seed))
+
+    def measure(samples: Samples, limit: int | None = None) -> dict[str, float]:
+        ordered = samples.ordered(max(batch_size, _EVALUATION_BATCH), limit)
+        return prepared.objective.evaluate(model, map(move, ordered), kind)
+
+    if kind == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    validate = evaluate == "full"
+    begin = time.perf_counter()
+    initial = measure(prepared.validation, validation_limit) if validate else {"loss": float("nan")}
+    curve = [Point(0, float("nan"), initial)]
+    stopping = recipe.regularization.early_stopping
+    patience = _Patience(stopping.patience) if stopping and validate else None
+    marks = set(evaluation_steps(total, points)) & set(range(1, last + 1)) | {last}
+    if patience and stopping:
+        distance = max(1, round(stopping.every * total))
+        marks |= set(range(distance, last + 1, distance))
+    ceiling = DIVERGED_FACTOR * (abs(initial["loss"]) + 1.0) if validate else float("inf")
+    groups = [(group, group["lr"]) for group in optimizer.param_groups]
+    losses: list[Tensor] = []
+    diverged, trained = False, 0.0
+    for step in range(last):
+        started = time.perf_counter()
+        for group, peak in groups:
+            group["lr"] = peak * factors[step]
+        batch = next(batches)
+        if observer is None:
+            losses.append(stepper.step(batch))
+        else:
+            loop.step = step
+            losses.append(observer(loop, batch))
+        done = step + 1
+        at_mark = done in marks
+        if at_mark or done % _CHECK_EVERY == 0:
+            latest = float(losses[-1])
+            diverged = not latest < ceiling  # also true of NaN
+        trained += time.perf_counter() - started
+        if not (at_mark or diverged):
+            continue
+        validation = (
+            measure(prepared.validation, validation_limit) if validate else {"loss": latest}
+        )
+        curve.append(Point(done, float(torch.stack(losses).double().mean()), validation))
+        losses = []
+        diverged = diverged or (validate and not validation["loss"] < ceiling)
+        if diverged or (watcher is not None and watcher(curve[-1])):
+            break
+        if patience is not None and patience.over(validation["loss"], model):
+            break
+    if kind == "cuda":
+        torch.cuda.synchronize(device)
+    final = curve[-1].validation
+    if patience is not None and not diverged:
+        patience.restore(model)
+        final = measure(prepared.validation, validation_limit)
+    finished = curve[-1].step
+    test = None
+    if prepared.test is not None and validate and last == total:
+        test = dict.fromkeys(final, float("nan")) if diverged else measure(prepared.test)
+    model.eval()
+    passes = finished * batch_size * recipe.passes_per_step / prepared.batch_size
+    return Run(
+        initial=initial, final=final, test=test, curve=tuple(curve), steps=finished,
+        passes=passes, seconds=time.perf_counter() - begin, seconds_per_step=trained / finished,
+        peak_memory=_peak_memory(device), diverged=diverged, model=model, seed=seed,
+    )  # fmt: skip
+
+
+class _Patience:
+    """Early stopping (Prechelt 1998): remembers the best weights and counts the misses."""
+
+    def __init__(self, patience: int) -> None:
+        self._patience, self._misses, self._best = patience, 0, float("inf")
+        self._weights: dict[str, Any] | None = None
+
+    def over(self, loss: float, model: nn.Module) -> bool:
+        if loss < self._best:
+            self._best, self._misses = loss, 0
+            self._weights = copy.deepcopy(model.state_dict())
+        else:
+            self._misses += 1
+        return self._misses >= self._patience
+
+    def restore(self, model: nn.Module) -> None:
+        if self._weights is not None:
+            model.load_state_dict(self._weights)
+
+
+def _batch_size(prepared: Prepared, recipe: Recipe) -> int:
+    size = recipe.batch_size or prepared.batch_size
+    own = prepared.train.batch_size
+    from probes.data import LoaderSamples
+
+    if isinstance(prepared.train, LoaderSamples):
+        if size != own:
+            raise UserError(
+                f"batch size {own}, which the loader's sampler decides", str(size),
+                "leave batch_size out of the recipe",
+            )  # fmt: skip
+    elif size > len(prepared.train):
+        raise UserError(
+            f"a batch size of at most {len(prepared.train)}, the number of training samples",
+            str(size), "lower the recipe's batch_size",
+        )  # fmt: skip
+    return size
+
+
+def _mover(device: str) -> Callable[[Batch], Batch]:
+    """Brings a batch to the device; on the CPU a batch is there already."""
+    if device == "cpu":
+        return lambda batch: batch
+    return lambda batch: map_tensors(batch, lambda tensor: tensor.to(device, non_blocking=True))
+
+
+def _peak_memory(device: str) -> int:
+    if torch.device(device).type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def batches_of(task: Task, batch_size: int, seed: int) -> Iterator[Batch]:
+    """The batches that ``train`` draws for this seed, endless."""
+    return task.prepared.train.stream(batch_size, seed)
