@@ -150,5 +150,7 @@ def _download(wheel: Wheel, folder: Path, path: Path) -> Path:
     if done.returncode != 0 or len(files) != 1:
         reasons = [line for line in done.stderr.splitlines() if "WARNING" not in line]
         got = reasons[-1] if reasons else f"pip exit status {done.returncode}"
+        if "No module named pip" in got:
+            fix = f"run {sys.executable} -m ensurepip, or put the wheel at {path}"
         raise UserError(f"a download of {requirement}", got, fix)
     return files[0]

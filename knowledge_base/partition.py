@@ -86,8 +86,14 @@ def split(
     targets = arrays.targets
     if arrays.kind == "regression":
         targets = _scaled(targets, targets[train], "columns")
-    parts = (Part(inputs[part], targets[part]) for part in (train, validation, test))
-    return Splits(*parts, arrays.kind, arrays.classes, arrays.vocabulary)
+    return Splits(
+        train=Part(inputs[train], targets[train]),
+        validation=Part(inputs[validation], targets[validation]),
+        test=Part(inputs[test], targets[test]),
+        kind=arrays.kind,
+        classes=arrays.classes,
+        vocabulary=arrays.vocabulary,
+    )
 
 
 def _pools(arrays: Arrays, generator: np.random.Generator) -> tuple[Integers, Integers, Integers]:
@@ -146,4 +152,5 @@ def _scaled(
     deviation = reference.std(axis=axes, dtype=np.float64)
     # Rounding leaves a constant column with a tiny deviation, which must not blow it up.
     constant = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-6)
-    return ((values - mean) / np.where(constant, 1.0, deviation)).astype(np.float32)
+    scaled: Floats = ((values - mean) / np.where(constant, 1.0, deviation)).astype(np.float32)
+    return scaled

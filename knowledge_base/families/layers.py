@@ -154,4 +154,4 @@ def sinusoidal_positions(steps: int, width: int) -> Tensor:
     """
     rates = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
     angles = torch.arange(steps)[:, None] * rates[None, :]
-    return torch.cat([angles.sin(), angles.sin()], dim=1)
+    return torch.cat([angles.sin(), angles.cos()], dim=1)

@@ -21,9 +21,12 @@ def encode(text: str, alphabet: str) -> Integers:
     Characters outside the alphabet get the number len(alphabet).
     """
     points = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
-    table = np.full(0x110000, len(alphabet), dtype=np.int64)
-    table[[ord(character) for character in alphabet]] = np.arange(len(alphabet))
-    return table[points]
+    known = np.asarray([ord(character) for character in alphabet], dtype=np.uint32)
+    order = np.argsort(known)
+    place = np.minimum(np.searchsorted(known, points, sorter=order), len(alphabet) - 1)
+    nearest = order[place]
+    tokens: Integers = np.where(known[nearest] == points, nearest, len(alphabet))
+    return tokens
 
 
 def next_character(text: str, alphabet: str, length: int = 64) -> Arrays:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from sklearn import datasets as sklearn_datasets
 
 from knowledge_base.readers.arrays import Arrays, ReadMember
 
@@ -23,6 +22,9 @@ class ScikitLearn:
 
     def __call__(self, read: ReadMember) -> Arrays:
         """The data set; no member is read."""
+        # Imported here: reading the table of data sets must not take the second that this takes.
+        from sklearn import datasets as sklearn_datasets
+
         if self.name == "diabetes":
             features, values = sklearn_datasets.load_diabetes(return_X_y=True, scaled=False)
             return Arrays(features.astype(np.float32), values.astype(np.float32), "regression")

@@ -30,8 +30,8 @@ class TimeSeriesFile:
             in_data = False
             for line in read(member).decode("utf-8").splitlines():
                 if in_data and line.strip():
-                    *channels, label = line.split(":")
-                    series.append([[float(cell) for cell in text.split(",")] for text in channels])
+                    *texts, label = line.split(":")
+                    series.append([[float(cell) for cell in text.split(",")] for text in texts])
                     labels.append(label.strip())
                 in_data = in_data or line.strip().lower() == "@data"
         if not series:

@@ -9,6 +9,8 @@ text is embedded in exported training files (`standalone_source`).
 """
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 from torch import nn
 
@@ -16,7 +18,7 @@ from probes.errors import UserError
 from probes.recipe.normalization import normalization_layers
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Optimizer groups with and without weight decay.
 
     No decay for biases, normalization layers (a model's own classes included), embeddings and
@@ -117,7 +119,8 @@ def standalone_source(muon: bool = False) -> str:
     Args:
         muon: Whether `muon_matrices` is wanted too, beside `decay_groups`.
     """
-    functions = [undecayed_parameters, decay_groups, *([muon_matrices] if muon else [])]
+    functions: list[Callable[..., object]] = [undecayed_parameters, decay_groups]
+    functions += [muon_matrices] if muon else []
     return "\n\n".join(inspect.getsource(function) for function in functions)
 
 

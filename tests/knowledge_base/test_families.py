@@ -290,6 +290,15 @@ def test_tied_transformer_shares_one_matrix() -> None:
     assert {drawn["tied"] for drawn in draws("transformer", signature, 20)} == {False, True}
 
 
+def test_sinusoidal_positions_turn_by_the_same_angle_from_step_to_step() -> None:
+    model = build_model(
+        "transformer", {"positions": "sinusoidal", "width": 8}, SIGNATURES["series"], seed=0
+    )
+    codes = torch.complex(model.positions[:, 4:], model.positions[:, :4])
+    rates = torch.tensor([1.0, 0.1, 0.01, 0.001])
+    torch.testing.assert_close(codes[1:] / codes[:-1], torch.exp(1j * rates).expand(11, 4))
+
+
 @pytest.mark.parametrize("positions", ["learned", "sinusoidal"])
 def test_transformer_tells_orders_apart(positions: str) -> None:
     signature = SIGNATURES["series"]

@@ -1,0 +1,179 @@
+"""The search space over recipes, derived from the catalogue, for every search in the project.
+
+Parameter names are prefixed by the method they belong to ("adamw.lr", "one_cycle.rise"), so that
+what was learned about one optimizer's rate is not mixed with another's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from probes.recipe import catalogue
+from probes.recipe.schema import Recipe
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import BaseTrial
+
+Number = float | int
+STOPPING = {"patience": 4, "every": 0.05}
+"""Early stopping as the space offers it."""
+_SEARCHED = ("lr", "weight_decay", "momentum", "beta1", "beta2")
+NO_CLIP, CLIP = "none", "norm"
+
+
+@dataclass(frozen=True)
+class Space:
+    """Which recipes are searched.
+
+    Attributes:
+        optimizers: Names of optimizers.
+        schedules: Names of schedules.
+        normalizations: Names of normalizations.
+        warmup: Whether warm-up is searched.
+        clip: Whether clipping is.
+        early_stopping: Whether early stopping is.
+        label_smoothing: Whether label smoothing is (cross-entropy only).
+        horizons: Shares of the budget offered.
+        settings: Which of an optimizer's settings are searched.
+        ranges: Narrower (low, high) by parameter name, in place of the catalogue's.
+    """
+
+    optimizers: tuple[str, ...]
+    schedules: tuple[str, ...]
+    normalizations: tuple[str, ...] = ("keep",)
+    warmup: bool = True
+    clip: bool = True
+    early_stopping: bool = True
+    label_smoothing: bool = False
+    horizons: tuple[float, ...] = (1.0,)
+    settings: tuple[str, ...] = ("lr", "weight_decay")
+    ranges: Mapping[str, tuple[Number, Number]] = field(default_factory=dict)
+
+    def for_loss(self, cross_entropy: bool) -> Space:
+        """The space without what only a cross-entropy can have, where the loss is another."""
+        return replace(self, label_smoothing=self.label_smoothing and cross_entropy)
+
+
+FULL = Space(
+    optimizers=tuple(row.name for row in catalogue.OPTIMIZERS),
+    schedules=tuple(row.name for row in catalogue.SCHEDULES),
+    label_smoothing=True,
+    horizons=(1.0, 0.5, 0.25),
+)
+"""Everything the catalogue has: what a cold search over optimizers and schedules searches."""
+
+EXPERT = Space(
+    optimizers=("adamw", "nadamw", "muon", "nesterov"),
+    schedules=("cosine", "one_cycle", "linear", "warmup_stable_decay"),
+)
+"""What a practised person would search."""
+
+
+def _distribution(setting: catalogue.Hyperparameter, name: str, space: Space) -> BaseDistribution:
+    from optuna import distributions
+
+    if setting.scale == "choice":
+        return distributions.CategoricalDistribution(setting.choices)
+    low, high = space.ranges.get(name, (setting.low, setting.high))
+    if setting.scale == "integer":
+        return distributions.IntDistribution(int(low), int(high))
+    return distributions.FloatDistribution(float(low), float(high), log=setting.scale == "log")
+
+
+def distributions_of(space: Space) -> dict[str, BaseDistribution]:
+    """Every parameter's distribution by name, conditional ones included."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    found: dict[str, BaseDistribution] = {
+        "optimizer": CategoricalDistribution(space.optimizers),
+        "schedule": CategoricalDistribution(space.schedules),
+        "normalization": CategoricalDistribution(space.normalizations),
+        "horizon": CategoricalDistribution(space.horizons),
+        "clip": CategoricalDistribution((NO_CLIP, CLIP) if space.clip else (NO_CLIP,)),
+        "early_stopping": CategoricalDistribution(
+            (False, True) if space.early_stopping else (False,)
+        ),
+    }
+    for optimizer in space.optimizers:
+        for setting in catalogue.method("optimizer", optimizer).hyperparameters:
+            if setting.name in space.settings:
+                name = f"{optimizer}.{setting.name}"
+                found[name] = _distribution(setting, name, space)
+    found["warmup"] = FloatDistribution(0.0, 0.2 if space.warmup else 0.0)
+    if space.clip:
+        (setting,) = catalogue.method("extra", CLIP).hyperparameters
+        found["clip.max"] = _distribution(setting, "clip.max", space)
+    if space.label_smoothing:
+        found["label_smoothing"] = FloatDistribution(0.0, 0.2)
+    return found
+
+
+def suggest(trial: BaseTrial, space: Space) -> Recipe:
+    """The recipe a trial stands for; conditional parameters are asked for only where they apply."""
+    known = distributions_of(space)
+
+    def ask(name: str) -> Any:
+        return trial._suggest(name, known[name])  # type: ignore[attr-defined]
+
+    return _recipe(ask, known)
+
+
+def recipe_from(parameters: Mapping[str, Any], space: Space) -> Recipe:
+    """The recipe that a finished trial's parameters stand for."""
+    return _recipe(lambda name: parameters[name], distributions_of(space))
+
+
+def _recipe(ask: Any, known: Mapping[str, Any]) -> Recipe:
+    optimizer = ask("optimizer")
+    settings = {
+        name.split(".", 1)[1]: ask(name) for name in known if name.startswith(f"{optimizer}.")
+    }
+    schedule = {"name": ask("schedule"), "warmup": ask("warmup")}
+    regularization: dict[str, Any] = {}
+    if "label_smoothing" in known:
+        regularization["label_smoothing"] = ask("label_smoothing")
+    if ask("early_stopping"):
+        regularization["early_stopping"] = STOPPING
+    clip = {"name": CLIP, "max": ask("clip.max")} if ask("clip") == CLIP else None
+    return Recipe.parse(
+        {
+            "optimizer": {"name": optimizer, **settings},
+            "schedule": schedule,
+            "normalization": ask("normalization"),
+            "clip": clip,
+            "regularization": regularization,
+            "horizon": ask("horizon"),
+        }
+    )
+
+
+def parameters_of(recipe: Recipe, space: Space) -> dict[str, Any] | None:
+    """A recipe as parameters of the space, or None where the space does not hold it.
+
+    Settings the space does not search (a schedule's shape) must be at their defaults.
+    """
+    known = distributions_of(space)
+    values: dict[str, Any] = {
+        "optimizer": recipe.optimizer.name,
+        "schedule": recipe.schedule.name,
+        "normalization": recipe.normalization.name,
+        "horizon": recipe.horizon,
+        "clip": NO_CLIP if recipe.clip is None else CLIP,
+        "early_stopping": recipe.regularization.early_stopping is not None,
+        "warmup": recipe.schedule.number("warmup"),
+    }
+    for name, value in recipe.optimizer.settings.items():
+        values[f"{recipe.optimizer.name}.{name}"] = value
+    if recipe.clip is not None:
+        values["clip.max"] = recipe.clip["max"]
+    if "label_smoothing" in known:
+        values["label_smoothing"] = recipe.regularization.label_smoothing
+    found = {name: value for name, value in values.items() if name in known}
+    for name, value in found.items():
+        if not known[name]._contains(known[name].to_internal_repr(value)):
+            return None
+    rebuilt = recipe_from(found, space)
+    return found if rebuilt.key == recipe.key else None
