@@ -1,0 +1,1 @@
+"""Everything that touches a model: task, recipe, the training loop, measurements, profile."""

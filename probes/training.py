@@ -229,9 +229,11 @@ def _train(
     stopping = recipe.regularization.early_stopping
     patience = _Patience(stopping.patience) if stopping and validate else None
     marks = set(evaluation_steps(total, points)) & set(range(1, last + 1)) | {last}
-    if patience and stopping:
+    stops: set[int] = set()
+    if patience and stopping:  # patience counts these alone, however many points the curve has
         distance = max(1, round(stopping.every * total))
-        marks |= set(range(distance, last + 1, distance))
+        stops = set(range(distance, last + 1, distance)) | {last}
+        marks |= stops
     ceiling = DIVERGED_FACTOR * (abs(initial["loss"]) + 1.0) if validate else float("inf")
     groups = [(group, group["lr"]) for group in optimizer.param_groups]
     losses: list[Tensor] = []
@@ -262,7 +264,7 @@ def _train(
         diverged = diverged or (validate and not validation["loss"] < ceiling)
         if diverged or (watcher is not None and watcher(curve[-1])):
             break
-        if patience is not None and patience.over(validation["loss"], model):
+        if patience is not None and done in stops and patience.over(validation["loss"], model):
             break
     if kind == "cuda":
         torch.cuda.synchronize(device)

@@ -11,7 +11,7 @@ _FOR_TOOLS = re.compile(r"  # (fmt: skip|type: ignore\[[^\]]*\]|noqa\b.*)$", re.
 
 
 def needed_definitions(text: str, roots: Iterable[str], case: str = "") -> str:
-    """The top-level definitions that some names need, directly or through one another.
+    r"""The top-level definitions that some names need, directly or through one another.
 
     Args:
         text: Python source; its imports and its module docstring are left out.
@@ -23,7 +23,7 @@ def needed_definitions(text: str, roots: Iterable[str], case: str = "") -> str:
         The definitions as they are written, comments above them included, in their order.
 
     Example:
-        >>> print(needed_definitions("a = 1\\nb = 2\\n\\ndef f():\\n    return a\\n", ["f"]))
+        >>> print(needed_definitions("a = 1\nb = 2\n\ndef f():\n    return a\n", ["f"]))
         a = 1
         <BLANKLINE>
         <BLANKLINE>
@@ -85,7 +85,9 @@ def needed_imports(text: str, candidates: str) -> str:
 
 def import_lines(text: str) -> str:
     """The top-level imports of a module's source."""
-    imports = [node for node in ast.parse(text).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    imports = [
+        node for node in ast.parse(text).body if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
     return "\n".join(ast.unparse(node) for node in imports)
 
 
@@ -109,20 +111,32 @@ def _used_names(node: ast.AST) -> list[str]:
 
 def _first_line(node: ast.stmt, lines: list[str]) -> int:
     """Index of a definition's first line: its comment, its decorator or itself."""
-    first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))]) - 1
+    first = node.lineno - 1
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        first = min([first, *(decorator.lineno - 1 for decorator in node.decorator_list)])
     while first > 0 and lines[first - 1].startswith("#"):
         first -= 1
     return first
 
 
 def _only_case(text: str, case: str) -> str:
-    """The text without the branches of matches over text that name another value."""
+    """The text with matches over text cut to the branch of one value, where they have it."""
     dropped: set[int] = set()
     for node in ast.walk(ast.parse(text)):
-        if not isinstance(node, ast.match_case) or not isinstance(node.pattern, ast.MatchValue):
+        if not isinstance(node, ast.Match):
             continue
-        value = node.pattern.value
-        if isinstance(value, ast.Constant) and isinstance(value.value, str) and value.value != case:
-            dropped |= set(range(node.pattern.lineno, (node.body[-1].end_lineno or 0) + 1))
+        branches = {_matched_text(branch): branch for branch in node.cases}
+        if case in branches:
+            others = [branch for value, branch in branches.items() if value not in (case, None)]
+            for branch in others:
+                dropped |= set(range(branch.pattern.lineno, (branch.body[-1].end_lineno or 0) + 1))
     lines = enumerate(text.splitlines(), start=1)
     return "\n".join(line for number, line in lines if number not in dropped)
+
+
+def _matched_text(branch: ast.match_case) -> str | None:
+    """The text that a branch is for; None for any other pattern."""
+    pattern = branch.pattern
+    if isinstance(pattern, ast.MatchValue) and isinstance(pattern.value, ast.Constant):
+        return pattern.value.value if isinstance(pattern.value.value, str) else None
+    return None

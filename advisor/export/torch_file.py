@@ -58,7 +58,7 @@ def torch_text(recipe: Recipe, total_steps: int | None = None, task_name: str = 
     """
     _check_expressible(recipe)
     optimizer = _optimizer_part(recipe.optimizer)
-    schedule = _schedule_part(recipe.schedule)
+    schedule = _schedule_part(recipe.schedule, recipe.horizon)
     normalization = _normalization_part(recipe)
     row = catalogue.method("optimizer", recipe.optimizer.name)
     decay = recipe.optimizer.number("weight_decay")
@@ -72,7 +72,6 @@ def torch_text(recipe: Recipe, total_steps: int | None = None, task_name: str = 
     warmup = recipe.schedule.number("warmup")
     schedule_row = catalogue.method("schedule", recipe.schedule.name)
     after = f" after a linear warm-up over {warmup:.3g} of the steps" if warmup else ""
-    parts = [groups, optimizer, normalization]
     body = _template().render(
         batch_size=recipe.batch_size,
         horizon=recipe.horizon,
@@ -82,17 +81,20 @@ def torch_text(recipe: Recipe, total_steps: int | None = None, task_name: str = 
         normalization="no" if recipe.normalization.name == "none" else recipe.normalization.name,
         normalization_call=normalization.expression,
         optimizer=optimizer.expression,
-        optimizer_summary=_sentence(f"{row.name}: {row.summary}"),
+        optimizer_summary=_docstring(f"{row.summary} ({row.paper})."),
         arguments=arguments,
         weight_decay=decay,
         grouped=grouped,
         matrix_split=matrix_split,
         schedule_call=schedule.expression,
         schedule_source=schedule.source,
-        schedule_summary=_sentence(schedule_row.summary + after),
+        schedule_summary=_docstring(
+            f"{schedule_row.summary}{after}; call step() after each step of the optimizer."
+        ),
         warmup=warmup,
-        sources=[part.source for part in parts if part.source],
+        sources=[part.source for part in (groups, optimizer, normalization) if part.source],
     )
+    parts = (schedule, groups, optimizer, normalization)
     candidates = "\n".join([_BASE_IMPORTS, *(part.imports for part in parts)])
     heading = _heading(recipe, row, total_steps, task_name)
     return f"{heading}\n\n{needed_imports(body, candidates)}\n\n{body.strip()}\n"
@@ -137,13 +139,14 @@ def _optimizer_part(choice: OptimizerChoice) -> Part:
     return Part(name, needed_definitions(text, [name]), import_lines(text))
 
 
-def _schedule_part(choice: ScheduleChoice) -> Part:
+def _schedule_part(choice: ScheduleChoice, horizon: float) -> Part:
     """The schedule's function, called as ``probes.recipe.build.schedule_function`` does."""
     from probes.recipe.build import imported  # imports torch
 
     function = imported(catalogue.method("schedule", choice.name).source)
     settings = {key: value for key, value in choice.settings.items() if key != "warmup"}
-    steps = "step - warmup, steps - warmup" if choice.number("warmup") else "step, steps"
+    total = "total_steps" if horizon == 1.0 else "steps"
+    steps = f"step - warmup, {total} - warmup" if choice.number("warmup") else f"step, {total}"
     call = ", ".join([steps, *(f"{key}={value!r}" for key, value in settings.items())])
     text = inspect.getsource(sys.modules[function.__module__])
     return Part(
@@ -172,28 +175,26 @@ def _normalization_part(recipe: Recipe) -> Part:
     return Part(call.removesuffix(")") + settings + ")", source, imports)
 
 
-def _heading(
-    recipe: Recipe, row: catalogue.Method, total_steps: int | None, task_name: str
-) -> str:
+def _heading(recipe: Recipe, row: catalogue.Method, total_steps: int | None, task_name: str) -> str:
     library = row.source.partition(".")[0].partition(":")[0]
     needs = f"torch {row.torch} or newer"
     if library not in ("torch", "probes"):
         needs += f" and {library}"
-    origin = f"Made by optimizer-advisor {_version()} (Apache-2.0)"
     name = _safe(task_name)
-    origin += f" for the task {name}." if name else "."
-    steps = f"total_steps={total_steps or 1000}"
-    comment = "the budget it was chosen for" if total_steps else "as many as you can spend"
-    title = textwrap.fill(f"How to train: {_safe(recipe.describe())}.", 98)
-    paragraph = textwrap.fill(f"{origin} Needs {needs}. Saved as recipe.py it is used so:", 98)
+    origin = f"Made by optimizer-advisor {_version()}" + (f" for the task {name}" if name else "")
+    about = f"{origin}; its parts are under Apache-2.0. Needs {needs}. Saved as recipe.py:"
+    budget = "the budget it was chosen for" if total_steps else "as many as you can spend"
+    validate = ", validate=validate" if recipe.regularization.early_stopping else ""
     usage = f"""\
-    import torch, recipe
+    import torch
+    from recipe import shuffled_batches, train
 
     torch.manual_seed(0)  # before the model is made
-    batches = recipe.shuffled_batches(inputs, targets, seed=0)
-    model = Net()
-    recipe.train(model, batches, torch.nn.functional.cross_entropy, {steps})  # {comment}"""
-    return f'"""{title}\n\n{paragraph}\n\n{usage}\n"""'
+    batches = shuffled_batches(inputs, targets, seed=0)  # or batches of your own
+    total_steps = {total_steps or 1000}  # {budget}
+    model = train(Net(), batches, loss_fn, total_steps{validate})"""
+    title = textwrap.fill(f"How to train: {_safe(recipe.describe())}.", 97)
+    return f'"""{title}\n\n{textwrap.fill(about, 100)}\n\n{usage}\n"""'
 
 
 def _safe(text: str) -> str:
@@ -202,8 +203,11 @@ def _safe(text: str) -> str:
     return " ".join(plain.replace("\\", "/").replace('"', "'").split())
 
 
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _docstring(text: str) -> str:
+    """A function's docstring, its quotes included, wrapped where it is long."""
+    lines = textwrap.wrap(text[:1].upper() + text[1:], 100 - len('    """'))
+    end = '"""' if len(lines) == 1 and len(lines[0]) <= 90 else '\n    """'
+    return '"""' + "\n    ".join(lines) + end
 
 
 def _version() -> str:

@@ -2,7 +2,7 @@
 
 from knowledge_base.readers.arrays import Arrays, Kind, Reader, ReadMember
 from knowledge_base.readers.characters import SourceText, WikiPages
-from knowledge_base.readers.genomes import CodingOrNot, NextBase
+from knowledge_base.readers.genomes import CodingOrNot, NextBase, SpeciesOfWindow
 from knowledge_base.readers.images import FacesAndOthers, PixelRows, TexturePatches
 from knowledge_base.readers.installed import ScikitLearn
 from knowledge_base.readers.molecules import MoleculeProperty
@@ -24,6 +24,7 @@ __all__ = [
     "Reader",
     "ScikitLearn",
     "SourceText",
+    "SpeciesOfWindow",
     "Table",
     "TexturePatches",
     "TimeSeriesFile",

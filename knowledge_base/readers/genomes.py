@@ -1,4 +1,4 @@
-"""Windows of DNA from FASTA files: the next base, or whether they code for a protein."""
+"""Windows of DNA from FASTA files: the next base, the species, whether they code."""
 
 from __future__ import annotations
 
@@ -47,6 +47,27 @@ class NextBase:
         size = len(BASES)
         return Arrays(
             cut[:, :-1], cut[:, 1:], "next_token", size, size, scale="none", in_order=True
+        )
+
+
+@dataclass(frozen=True)
+class SpeciesOfWindow:
+    """Reader of several genomes: which one does a window come from?
+
+    Attributes:
+        members: FASTA files, one per class.
+        length: Bases per window.
+    """
+
+    members: tuple[str, ...]
+    length: int = 128
+
+    def __call__(self, read: ReadMember) -> Arrays:
+        """Windows (N, length), species by species."""
+        cut = [windows(read(member), self.length) for member in self.members]
+        numbers = np.repeat(np.arange(len(cut), dtype=np.int64), [len(rows) for rows in cut])
+        return Arrays(
+            np.concatenate(cut), numbers, "classification", len(cut), len(BASES), scale="none"
         )
 
 
@@ -110,4 +131,5 @@ class CodingOrNot:
             pieces.isdisjoint(text[start : start + self.shared] for start in starts)
             for text in map("".join, texts)
         ]
-        return cut[np.asarray(outside, dtype=bool)]
+        kept: Integers = cut[np.asarray(outside, dtype=bool)]
+        return kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -26,11 +27,13 @@ class MoleculeProperty:
             files name a molecule, the first counts.
         length: Characters per molecule; molecules with longer SMILES are left out, for half a
             molecule is another molecule. So are inorganic ones.
+        highest: Values above it are mistakes of the source and are left out, in its unit.
     """
 
     values: str
     structures: tuple[str, ...]
     length: int = 64
+    highest: float = math.inf
 
     def __call__(self, read: ReadMember) -> Arrays:
         """SMILES as tokens (N, length), the property in the file's own unit (N,)."""
@@ -41,11 +44,11 @@ class MoleculeProperty:
                 smiles.setdefault(number, structure)
         texts, targets = [], []
         for line in read(self.values).decode("utf-8").splitlines()[1:]:
-            number, value = line.split("\t")
-            text = smiles.get(number, "")
-            if len(text) <= self.length and _ORGANIC.fullmatch(text):
+            number, cell = line.split("\t")
+            text, value = smiles.get(number, ""), float(cell)
+            if len(text) <= self.length and value <= self.highest and _ORGANIC.fullmatch(text):
                 texts.append(text)
-                targets.append(float(value))
+                targets.append(value)
         tokens, vocabulary = padded(texts, self.length)
         values = np.asarray(targets, dtype=np.float32)
         return Arrays(tokens, values, "regression", None, vocabulary, scale="none")

@@ -1,0 +1,1 @@
+"""The probes, one a file; ``probes.profile`` says which are taken at which tier."""

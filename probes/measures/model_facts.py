@@ -1,32 +1,20 @@
-"""Facts of the model, from its modules and one traced forward: size, shape, layers, initialization.
-
-The forward runs in training mode under a function mode, so that functional calls (``F.relu``,
-``x + f(x)``, an attention written by hand) count as much as modules do.
-"""
+"""Facts of the model, from its modules and one forward: size, layers, initialization."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.dropout import _DropoutNd
-from torch.overrides import TorchFunctionMode
-from torch.utils.flop_counter import FlopCounterMode
-from torch.utils.weak import WeakTensorKeyDictionary
 
-from probes.data import Batch, map_tensors, size_of
-from probes.errors import UserError
+from probes.data import map_tensors, size_of
 from probes.measures.base import Context
 from probes.measures.data_facts import known_length
-from probes.objective import Objective, call, split
+from probes.measures.forward_trace import ForwardTrace, tensors_in
 from probes.recipe.normalization import normalization_layers
 from probes.sandbox import sandbox
 from probes.task import resolve_device
@@ -46,9 +34,6 @@ _TYPES: tuple[tuple[Any, str], ...] = (
     ((nn.Linear, nn.Bilinear), "linear"),
 )  # fmt: skip
 _WEIGHT_KINDS = ("linear", "convolution", "recurrent", "attention")
-_PRODUCTS = ("linear", "bilinear", "matmul", "mm", "bmm", "addmm", "baddbmm", "einsum", "tensordot")
-_RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
-_ATTENTION = ("scaled_dot_product_attention", "multi_head_attention_forward")
 _FLAGS = {
     **{f"has_{kind}_norm": f"a {kind} normalization runs" for kind in NORMALIZATIONS},
     "has_norm": "any normalization runs",
@@ -58,6 +43,22 @@ _FLAGS = {
     "embedding": "looks up an embedding", "tied": "a parameter serves in two places",
     "weight_norm": "a weight is parametrized by weight normalization",
 }  # fmt: skip
+UNITS: dict[str, str] = {
+    "model.parameters": "count",
+    "model.log_parameters": "log10 of the count",
+    "model.log_parameters_per_sample": "log10 of parameters over training samples",
+    "model.trainable_share": "share of parameters",
+    **{f"model.share_{kind}": "share of parameters" for kind in KINDS},
+    "model.weight_layers": "count, declared",
+    "model.depth": "weight layers that one forward runs, reuse counted",
+    "model.width": "output features, median over weight layers",
+    "model.max_width": "output features",
+    **{f"model.{flag}": f"0 or 1: {meaning}" for flag, meaning in _FLAGS.items()},
+    "model.dropout": "probability, the largest",
+    "model.log_flops_per_sample": "log10 of floating-point operations of a forward",
+    "model.weight_scale": "rms of a weight times sqrt(fan-in), median over weight matrices",
+    "model.output_scale": "rms of the outputs at initialization",
+}
 
 
 class ModelFacts:
@@ -71,22 +72,7 @@ class ModelFacts:
 
     name = "model"
     paper = "He et al. 2015, Delving deep into rectifiers (initialization); else plain counts"
-    units = {
-        "model.parameters": "count",
-        "model.log_parameters": "log10 of the count",
-        "model.log_parameters_per_sample": "log10 of parameters over training samples",
-        "model.trainable_share": "share of parameters",
-        **{f"model.share_{kind}": "share of parameters" for kind in KINDS},
-        "model.weight_layers": "count, declared",
-        "model.depth": "weight layers that one forward runs, reuse counted",
-        "model.width": "output features, median over weight layers",
-        "model.max_width": "output features",
-        **{f"model.{flag}": f"0 or 1: {meaning}" for flag, meaning in _FLAGS.items()},
-        "model.dropout": "probability, the largest",
-        "model.log_flops_per_sample": "log10 of floating-point operations of a forward",
-        "model.weight_scale": "rms of a weight times sqrt(fan-in), median over weight matrices",
-        "model.output_scale": "rms of the outputs at initialization",
-    }
+    units = UNITS
 
     def passes(self, tier: int) -> float:
         """One forward at any tier."""
@@ -123,156 +109,132 @@ class ModelFacts:
         return {f"model.{key}": value for key, value in found.items() if math.isfinite(value)}
 
 
-class ForwardTrace(TorchFunctionMode):
-    """What happens in one forward, by function.
-
-    Attributes:
-        calls: How often a function ran, by its name without underscores at the ends.
-        kinds: Kind of a parameter by its id, told from the function that took it.
-        features: Output features of a product with a parameter, by the parameter's id.
-        attending: Ids of the modules that compute an attention.
-        residuals: Additions of two activations of equal shape.
-        executed: Weight layers run.
-        dropout: Largest probability of functional dropout.
-        outputs: What the model returned, None where the training step never calls it.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._stack: list[nn.Module] = []
-        self._called = False
-        self.outputs: Any = None
-        self._uncounted = 0
-        self._clear()
-
-    def _clear(self) -> None:
-        self.calls: Counter[str] = Counter()
-        self.kinds: dict[int, set[str]] = {}
-        self.features: dict[int, int] = {}
-        self.attending: set[int] = set()
-        self.residuals = self.executed = 0
-        self.dropout = 0.0
-        self._marks = WeakTensorKeyDictionary()
-
-    def run(self, model: nn.Module, objective: Objective, batch: Batch, device: str) -> int:
-        """One forward without a graph; returns its floating-point operations.
-
-        Of a task with a training step the step runs, and what it does outside of the model's
-        forward counts only if it never calls the model as a whole.
-        """
-
-        def enter(module: nn.Module, inputs: Any) -> None:
-            if module is model and not self._called:
-                self._called = True
-                self._clear()
-            self._stack.append(module)
-
-        def leave(module: nn.Module, inputs: Any, outputs: Any) -> None:
-            self._stack.pop()
-            if module is model:
-                self.outputs = outputs
-
-        hooks = [module.register_forward_pre_hook(enter) for module in model.modules()]
-        hooks += [m.register_forward_hook(leave, always_call=True) for m in model.modules()]
-        precision: AbstractContextManager[Any] = nullcontext()
-        if objective.autocast is not None:
-            precision = torch.autocast(device, dtype=objective.autocast)
-        counter = FlopCounterMode(display=False)
-        self._counter = counter
-        try:
-            # fused attention kernels hide their products from the counter
-            with torch.no_grad(), precision, sdpa_kernel(SDPBackend.MATH), counter, self:
-                if objective.training_step is not None:
-                    objective(model, batch, device)
-                else:
-                    call(model, split(batch)[0])
-        except UserError:
-            raise
-        except Exception as error:
-            raise UserError(
-                "a model that takes a training batch in training mode",
-                f"{type(error).__name__}: {error}", "call model.train() and model on one batch",
-            ) from error  # fmt: skip
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return int(counter.get_total_flops()) + self._uncounted
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        """Runs the function and notes it."""
-        kwargs = kwargs or {}
-        name = getattr(func, "__name__", "").strip("_")
-        before = self._counter.get_total_flops() if name in _RECURRENT else 0
-        result = func(*args, **kwargs)
-        if name != "get" and (self._stack or not self._called):
-            self._note(name, args, kwargs, result)
-        if name in _RECURRENT and self._counter.get_total_flops() == before:
-            # a fused recurrent kernel: each matrix multiplies each position once
-            matrices = sum(t.numel() for t in _tensors(args[1:]) if t.dim() == 2 and _is_weight(t))
-            self._uncounted += 2 * matrices * (result[0].numel() // result[0].shape[-1])
-        return result
-
-    def _note(self, name: str, args: Any, kwargs: Any, result: Any) -> None:
-        self.calls[name] += 1
-        operands = list(_tensors((args, kwargs)))
-        marks = [self._marks.get(operand, "") for operand in operands]
-        convolution = name.startswith("conv")
-        if name == "add" and len(operands) == 2 and not any(map(_is_weight, operands)):
-            left, right = operands
-            if left.shape == right.shape and left.dim() > 1 and left.is_floating_point():
-                if marks == ["embedding", "embedding"]:  # tokens and positions
-                    self._marks[result] = "embedding"
-                else:
-                    self.residuals += 1
-        elif name in ("softmax", "embedding"):
-            self._marks[result] = name
-        elif "dropout" in name:
-            p = kwargs.get("p", args[1] if len(args) > 1 else 0.0)
-            self.dropout = max(self.dropout, float(p))
-            self._marks[result] = marks[0]
-        elif name in _ATTENTION or (name in _PRODUCTS and "softmax" in marks):
-            if self._stack:
-                self.attending.add(id(self._stack[-1]))
-            self.calls["attention"] += 1
-            self.executed += 2 if name == "multi_head_attention_forward" else 0
-            self.dropout = max(self.dropout, float(kwargs.get("dropout_p", 0.0)))
-        if name in _RECURRENT or name.endswith("_cell"):
-            self.executed += getattr(self._stack[-1], "num_layers", 1) if self._stack else 1
-        if name == "embedding":
-            self._take(operands, "embedding")
-        elif name in _PRODUCTS or convolution:
-            # the first operand of these is data even where it is a parameter (a learned query)
-            weights = operands[1:] if convolution or name == "linear" else operands
-            weights = [weight for weight in weights if _is_weight(weight) and weight.dim() > 1]
-            for weight in weights:
-                base = weight if weight._base is None else weight._base
-                self.features[id(base)] = result.shape[1 if convolution else -1]
-            self._take(weights, "convolution" if convolution else "linear")
-            self.executed += bool(weights) or convolution or name == "linear"
-
-    def _take(self, weights: list[Tensor], kind: str) -> None:
-        for weight in weights:
-            base = weight if weight._base is None else weight._base
-            self.kinds.setdefault(id(base), set()).add(kind)
+def _facts(model: nn.Module, trace: ForwardTrace) -> dict[str, float]:
+    found_norms = normalization_layers(model)
+    norms = {id(module) for _, module, _ in found_norms}
+    owned = {
+        id(child)
+        for module in model.modules() if id(module) in trace.attending
+        for child in module.children()
+    }  # fmt: skip
+    counts = dict.fromkeys(KINDS, 0)
+    trainable = 0
+    owners: dict[int, set[int]] = {}
+    for path, parameter in model.named_parameters(remove_duplicate=False):
+        owner = _owner(model, path)
+        first = id(parameter) not in owners
+        owners.setdefault(id(parameter), set()).add(id(owner))
+        if first:
+            trainable += parameter.numel() * parameter.requires_grad
+            counts[_kind(owner, parameter, trace, norms, owned)] += parameter.numel()
+    total = sum(counts.values())
+    facts: dict[str, float] = {"parameters": float(total)}
+    if total:
+        facts["trainable_share"] = trainable / total
+        facts |= {f"share_{kind}": count / total for kind, count in counts.items()}
+    layers, widths, scales = _weight_layers(model, trace, norms, owned)
+    facts["weight_layers"] = float(layers)
+    facts["depth"] = float(trace.executed or layers)  # scripted modules hide what they run
+    if widths:
+        facts["width"], facts["max_width"] = float(median(widths)), float(max(widths))
+    if scales:
+        facts["weight_scale"] = float(median(scales))
+    facts |= _flags(model, trace, {kind for _, _, kind in found_norms})
+    shared = any(len(places) > 1 for places in owners.values())
+    facts["tied"] = float(shared or any(len(kinds) > 1 for kinds in trace.kinds.values()))
+    outputs = [
+        t
+        for t in tensors_in(trace.outputs)
+        if t.dim() and (t.is_floating_point() or t.is_complex())
+    ]
+    if outputs:
+        facts["output_scale"] = _rms(outputs[0])
+    return facts
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
-    """The tensors in nested sequences and mappings."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, (tuple, list)):
-        for item in value:
-            yield from _tensors(item)
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _tensors(item)
+def _flags(model: nn.Module, trace: ForwardTrace, norms: set[Any]) -> dict[str, float]:
+    modules = list(model.modules())
+    kinds = {kind for module in modules for types, kind in _TYPES if isinstance(module, types)}
+    kinds |= {kind for found in trace.kinds.values() for kind in found}
+    norms = norms | {kind for kind in NORMALIZATIONS if trace.calls[f"{kind}_norm"]}
+    dropouts = [m.p for m in modules if isinstance(m, _DropoutNd)]
+    dropouts += [
+        float(m.dropout) for m in modules if isinstance(m, (nn.RNNBase, nn.MultiheadAttention))
+    ]
+    normed = any(
+        hasattr(m, "weight_g") or type(m).__name__ in ("_WeightNorm", "WeightNorm") for m in modules
+    )
+    flags = {
+        **{f"has_{kind}_norm": kind in norms for kind in NORMALIZATIONS},
+        "has_norm": bool(norms),
+        **{
+            f"activation_{family}": any(trace.calls[name] for name in names)
+            for family, names in ACTIVATIONS.items()
+        },
+        "residual": trace.residuals > 0,
+        "attention": trace.calls["attention"] > 0 or "attention" in kinds,
+        "recurrent": trace.recurrent or "recurrent" in kinds,
+        "convolutional": trace.convolutional or "convolution" in kinds,
+        "embedding": "embedding" in kinds,
+        "weight_norm": normed,
+    }  # fmt: skip
+    return {
+        **{name: float(flag) for name, flag in flags.items()},
+        "dropout": float(max([trace.dropout, *dropouts])),
+    }
 
 
-def _is_weight(tensor: Tensor) -> bool:
-    """Whether this is a parameter or a view of one (its transpose)."""
-    return isinstance(tensor, nn.Parameter) or isinstance(tensor._base, nn.Parameter)
+def _owner(model: nn.Module, path: str) -> nn.Module:
+    """The module a parameter belongs to; of a parametrized one the module that has the weight."""
+    if "parametrizations." in path:
+        return model.get_submodule(path.partition("parametrizations.")[0].rstrip("."))
+    return model.get_submodule(path.rpartition(".")[0])
+
+
+def _kind(
+    module: nn.Module, parameter: Tensor, trace: ForwardTrace, norms: set[int], owned: set[int]
+) -> str:
+    """Kind of a parameter: by the type of its module, else by the functions that took it."""
+    if id(module) in norms:
+        return "normalization"
+    kind = next((kind for types, kind in _TYPES if isinstance(module, types)), None)
+    if kind is None:
+        taken = trace.kinds.get(id(parameter), set())
+        if not taken and parameter.dim() < 2:  # a bias goes with the matrix beside it
+            beside = module.parameters(recurse=False)
+            taken = {kind for other in beside for kind in trace.kinds.get(id(other), ())}
+        kind = next((kind for kind in KINDS if kind in taken), "other")
+    return "attention" if kind == "linear" and id(module) in owned else kind
+
+
+def _weight_layers(
+    model: nn.Module, trace: ForwardTrace, norms: set[int], owned: set[int]
+) -> tuple[int, list[int], list[float]]:
+    """Number of weight layers, output features of each, scale of each matrix."""
+    layers, widths, scales = 0, [], []
+    for module in model.modules():
+        if isinstance(module, nn.utils.parametrize.ParametrizationList):
+            continue
+        matrices = dict(module.named_parameters(recurse=False))
+        for name in getattr(module, "parametrizations", {}):
+            matrices[name] = getattr(module, name)
+        features: list[int] = []
+        for matrix in matrices.values():
+            kind = _kind(module, matrix, trace, norms, owned)
+            if matrix.dim() < 2 or kind not in _WEIGHT_KINDS or not matrix.numel():
+                continue
+            features.append(trace.features.get(id(matrix), matrix.shape[0]))
+            scales.append(_rms(matrix) * math.sqrt(matrix.numel() / features[-1]))
+        if features:
+            layers += module.num_layers if isinstance(module, nn.RNNBase) else 1
+            if isinstance(module, (nn.RNNBase, nn.RNNCellBase)):
+                features[0] = module.hidden_size
+            widths.append(features[0])
+    return layers, widths, scales
+
+
+def _rms(tensor: Tensor) -> float:
+    return float(tensor.detach().abs().double().square().mean().sqrt())
 
 
 def _log10(value: float) -> float:

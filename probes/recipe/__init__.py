@@ -1,0 +1,1 @@
+"""The recipe as data, its catalogue, and its build into PyTorch objects."""

@@ -22,6 +22,7 @@ from knowledge_base.readers import (
     Peptides,
     PixelRows,
     SourceText,
+    SpeciesOfWindow,
     Table,
     TexturePatches,
     TimeSeriesFile,
@@ -251,6 +252,8 @@ def test_molecules_are_joined_by_number_and_never_cut():
         s="7\t1-1\tC\t16\tCO\tx\ty\n8\t2-2\tC\t16\tCCCCCC\tx\n",
         t="7\t1-1\tC\t16\tNN\tx\n",
     )
+    assert len(MoleculeProperty("v", ("s", "t"))(read).targets) == 2
+    assert len(MoleculeProperty("v", ("s", "t"), highest=350)(read).targets) == 1
     arrays = MoleculeProperty("v", ("s", "t"), length=4)(read)
     assert arrays.inputs.tolist() == [[1, 2, 0, 0]]
     assert arrays.targets.tolist() == [300.5]
@@ -273,10 +276,13 @@ def test_only_organic_molecules_are_kept(smiles, kept):
 
 
 def test_genomes():
-    read = files(a=">one\nACGt\nACNN\nTTTTT\n")
+    read = files(a=">one\nACGt\nACNN\nTTTTT\n", b=">two\nGGGG\n")
     following = NextBase("a", length=3)(read)
     assert following.inputs.tolist() == [[0, 1, 2], [3, 3, 3]]
     assert following.targets.tolist() == [[1, 2, 3], [3, 3, 3]]
+    species = SpeciesOfWindow(("a", "b"), length=4)(read)
+    assert species.targets.tolist() == [0, 0, 1]
+    assert species.vocabulary == 4
 
 
 def test_windows_of_genes_are_told_from_the_rest():

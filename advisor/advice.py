@@ -1,0 +1,298 @@
+"""What the advisor answers with: frozen data that is written to and read from JSON."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+
+from probes.errors import UserError
+from probes.recipe.schema import Recipe, read_mapping
+
+if TYPE_CHECKING:
+    from probes.task import Task
+
+SCHEMA_VERSION = 1
+T = TypeVar("T", "Advice", "Tuned")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+
+class TaskFacts(_Frozen):
+    """The task in words and numbers.
+
+    Attributes:
+        name: Its name.
+        loss: Name of the loss.
+        metric: Name of the metric, or None.
+        batch_size: Samples a batch.
+        steps: Budget in batches.
+        train_samples: Training samples.
+        device: Where it was probed.
+        notes: What was inferred.
+    """
+
+    name: str
+    loss: str
+    metric: str | None
+    batch_size: int
+    steps: int
+    train_samples: int
+    device: str
+    notes: tuple[str, ...] = ()
+
+
+class Expected(_Frozen):
+    """Predicted normalized regret: 0 the best known, 1 untrained; lower is better.
+
+    Attributes:
+        score: The prediction.
+        low: Lower end of the 90 % interval.
+        high: Upper end.
+    """
+
+    score: float
+    low: float
+    high: float
+
+
+class Cost(_Frozen):
+    """What a recipe costs.
+
+    Attributes:
+        seconds_per_step: Predicted wall time of a step on this machine.
+        passes_per_step: Passes over a batch a step.
+        state_bytes: Optimizer state.
+    """
+
+    seconds_per_step: float
+    passes_per_step: float
+    state_bytes: int
+
+
+class Candidate(_Frozen):
+    """One entry of the ranking."""
+
+    recipe: Recipe
+    expected: Expected
+    cost: Cost
+    evidence: tuple[str, ...]
+
+
+class ProbeCost(_Frozen):
+    """What probing cost: passes, seconds, and the share of one full training."""
+
+    passes: float
+    seconds: float
+    share: float
+
+
+class Advice(_Frozen):
+    """The answer of ``recommend``.
+
+    Attributes:
+        task: Facts of the task.
+        profile: What was measured (values by name, tier, device facts).
+        ranking: Candidates, the best first.
+        probe: What it cost.
+        abstained: Whether the meta-model kept out of it and the portfolio answers.
+        reason: Why this answer, in words.
+    """
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    task: TaskFacts
+    profile: dict[str, Any]
+    ranking: tuple[Candidate, ...]
+    probe: ProbeCost
+    abstained: bool
+    reason: str
+    _task: Any = PrivateAttr(default=None)
+
+    @property
+    def best(self) -> Recipe:
+        """The recipe ranked first."""
+        return self.ranking[0].recipe
+
+    def attach(self, task: Task) -> Self:
+        """Remember the live task, so that ``refine`` needs no argument."""
+        self._task = task
+        return self
+
+    def refine(
+        self,
+        trials: int = 25,
+        timeout: float | None = None,
+        storage: str | None = None,
+        *,
+        task: Task | None = None,
+        seed: int = 0,
+        progress: bool = False,
+    ) -> Tuned:
+        """Search on from the ranking with Optuna; see ``advisor.refine.refine``."""
+        from advisor.refine import refine
+
+        live = task or self._task
+        if live is None:
+            raise UserError("the task this advice is for", "advice read from a file", "pass task=")
+        return refine(
+            self, live, trials=trials, timeout=timeout, storage=storage, seed=seed,
+            progress=progress,
+        )  # fmt: skip
+
+    def export(self, path: str | Path | None = None, to: str = "torch", rank: int = 1) -> str:
+        """Write the recipe of that rank as a file; returns its text."""
+        return _export(self, path, to, rank)
+
+    def save(self, path: str | Path) -> None:
+        """Write the advice as JSON."""
+        _write(path, self.to_json())
+
+    def to_json(self) -> str:
+        """The advice as JSON text."""
+        return self.model_dump_json(by_alias=True, indent=1)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read advice that ``save`` wrote.
+
+        Raises:
+            UserError: The file is missing, torn, of a newer release, or no advice.
+        """
+        return _parse(cls, path)
+
+
+class Finalist(_Frozen):
+    """A recipe that was rerun on fresh seeds.
+
+    Attributes:
+        recipe: The recipe.
+        validation: Final validation loss per fresh seed.
+        median: Their median.
+        origin: Where it came from ("ranking 1", "trial 17").
+    """
+
+    recipe: Recipe
+    validation: tuple[float, ...]
+    median: float
+    origin: str
+
+
+class Tuned(_Frozen):
+    """The answer of ``refine``.
+
+    Attributes:
+        task: Facts of the task.
+        ranking: Finalists, the best median first.
+        trials: Trials run in all (resumed ones included).
+        pruned: How many of them were pruned.
+        passes: Passes spent by this call.
+        seconds: Wall time of this call.
+    """
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    task: TaskFacts
+    ranking: tuple[Finalist, ...]
+    trials: int
+    pruned: int
+    passes: float
+    seconds: float
+
+    @property
+    def best(self) -> Recipe:
+        """The recipe with the best median over fresh seeds."""
+        return self.ranking[0].recipe
+
+    def export(self, path: str | Path | None = None, to: str = "torch", rank: int = 1) -> str:
+        """Write the recipe of that rank as a file; returns its text."""
+        return _export(self, path, to, rank)
+
+    def save(self, path: str | Path) -> None:
+        """Write as JSON."""
+        _write(path, self.to_json())
+
+    def to_json(self) -> str:
+        """As JSON text."""
+        return self.model_dump_json(by_alias=True, indent=1)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what ``save`` wrote.
+
+        Raises:
+            UserError: The file is missing, torn, of a newer release, or something else.
+        """
+        return _parse(cls, path)
+
+
+def load_ranked(path: str | Path, rank: int = 1) -> tuple[Recipe, TaskFacts | None]:
+    """The recipe of a rank in an advice or tuned file, or the one a recipe file holds.
+
+    Returns:
+        The recipe, and the facts of the task where the file has them.
+
+    Raises:
+        UserError: No such file or rank, or the file is none of these.
+    """
+    data = read_mapping(path)
+    if "ranking" not in data:
+        if rank != 1:
+            raise UserError("rank 1 for a file with one recipe", str(rank), "leave --rank out")
+        return Recipe.parse(data), None
+    kind: type[Advice] | type[Tuned] = Advice if "profile" in data else Tuned
+    answer = _parse(kind, path)
+    if not 1 <= rank <= len(answer.ranking):
+        raise UserError(
+            f"a rank from 1 to {len(answer.ranking)}", str(rank), "choose one of the ranking"
+        )
+    return answer.ranking[rank - 1].recipe, answer.task
+
+
+def _parse(model: type[T], path: str | Path) -> T:
+    data = read_mapping(path)
+    version = data.get("schema")
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise UserError(
+            f"a file of schema {SCHEMA_VERSION}", f"{path} of schema {version}",
+            "it was written by a newer release: upgrade optimizer-advisor",
+        )  # fmt: skip
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, UserError):
+            raise cause from None
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(
+            f"a file written by advisor ({model.__name__.lower()})",
+            f"{path} whose field {where} is wrong: {first['msg'].lower()}", "write it again",
+        ) from None  # fmt: skip
+
+
+def _export(answer: Advice | Tuned, path: str | Path | None, to: str, rank: int) -> str:
+    from advisor.export import export
+
+    if not 1 <= rank <= len(answer.ranking):
+        raise UserError(
+            f"a rank from 1 to {len(answer.ranking)}", str(rank), "choose one of the ranking"
+        )
+    return export(
+        answer.ranking[rank - 1].recipe, path, to, batch_size=answer.task.batch_size,
+        steps=answer.task.steps, task_name=answer.task.name,
+    )  # fmt: skip
+
+
+def _write(path: str | Path, text: str) -> None:
+    file = Path(path)
+    if not file.parent.is_dir():
+        raise UserError("a folder that exists", str(file.parent), "make it first")
+    temporary = file.with_name(file.name + ".tmp")
+    try:
+        temporary.write_text(text + "\n", encoding="utf-8")
+        os.replace(temporary, file)
+    except OSError as error:
+        raise UserError("a file that can be written", f"{file} ({error})", "check it") from None

@@ -1,0 +1,1 @@
+"""Everything learned before: benchmark tasks, the builder, the store of runs, the shipped data."""
