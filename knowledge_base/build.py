@@ -306,8 +306,9 @@ class _searched(_Source):  # noqa: N801 - stands in the table of stages beside f
             optuna.logging.set_verbosity(optuna.logging.WARNING)
             space = FULL.for_loss(_task(name).prepared.objective.cross_entropy)
             seed = sum(map(ord, name)) + len(self._done[name])
-            sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True,
-                                                 n_startup_trials=8, constant_liar=True)  # fmt: skip
+            sampler = optuna.samplers.TPESampler(
+                seed=seed, multivariate=True, group=True, n_startup_trials=8, constant_liar=True
+            )
             study = optuna.create_study(sampler=sampler)
             from probes.recipe.space import distributions_of
 

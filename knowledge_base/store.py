@@ -180,7 +180,7 @@ def pack(journal: Journal, folder: Path, made_by: str, details: dict[str, Any]) 
             profiles[record["task"], record["tier"], record["seed"]] = record
     folder.mkdir(parents=True, exist_ok=True)
     used = {key for _, key, _ in runs}
-    ordered = [runs[key] for key in sorted(runs)]
+    ordered = list(runs.values())  # in the order they finished: a search can be replayed
     pq.write_table(
         pa.Table.from_pylist(ordered, _RUN_SCHEMA), folder / "runs.parquet", compression="zstd",
         compression_level=12,

@@ -287,11 +287,11 @@ def _as_tensor(array: Tensor | np.ndarray[Any, Any], role: str) -> Tensor:
 def _from_dataset(
     dataset: Any, collate: Callable[[list[Any]], Batch], batch_size: int | None, role: str
 ) -> Samples:
-    if isinstance(dataset, TensorDataset) and collate is default_collate:
+    if type(dataset) is TensorDataset and collate is default_collate:
         return _from_arrays(dataset.tensors, role, batch_size)
     if (
-        isinstance(dataset, Subset)
-        and isinstance(dataset.dataset, TensorDataset)
+        type(dataset) is Subset
+        and type(dataset.dataset) is TensorDataset
         and collate is default_collate
     ):
         whole = _from_arrays(dataset.dataset.tensors, role, batch_size)

@@ -119,7 +119,9 @@ def _children(item: Any) -> list[Any]:
         return list(item.values())[:100]
     if isinstance(item, (list, tuple)):
         return list(item[:100])
-    if isinstance(item, (int, float, bytes, type)) or (callable(item) and hasattr(item, "__code__")):
+    if isinstance(item, (int, float, bytes, type)) or (
+        callable(item) and hasattr(item, "__code__")
+    ):
         return []
     attributes = getattr(item, "__dict__", None)
     return list(attributes.values()) if isinstance(attributes, dict) else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -130,6 +131,7 @@ class Task:
         self.loss, self.metric, self.training_step = loss, metric, training_step
         self.steps, self.epochs, self.batch_size = steps, epochs, batch_size
         self.autocast = autocast
+        self._made: weakref.ref[nn.Module] | None = None
         self.name = name or _model_name(model)
 
     def make_model(self) -> nn.Module:
@@ -142,9 +144,15 @@ class Task:
             made = self.model()
             if not isinstance(made, nn.Module):
                 raise UserError(
-                    "a callable that makes a torch.nn.Module", f"one that returned {type(made).__name__}",
-                    "return the module",
+                    "a callable that makes a torch.nn.Module",
+                    f"one that returned {type(made).__name__}", "return the module",
                 )  # fmt: skip
+            if self._made is not None and self._made() is made:
+                raise UserError(
+                    "a callable that makes a new module each time", "the same module again",
+                    "make the module inside the callable, or pass the module itself",
+                )  # fmt: skip
+            self._made = weakref.ref(made)
             return made
         try:
             return copy.deepcopy(self.model)
@@ -224,17 +232,9 @@ class Task:
             notes.append(f"{steps} steps: {epochs} epochs, as neither steps nor epochs was given")
         return steps
 
-    def to_device(self, device: str = "auto") -> str:
-        """The device to train on: the model's own if that is CUDA, else CUDA where there is one.
-
-        Raises:
-            UserError: The device is unknown or not there.
-        """
-        return resolve_device(device)
-
 
 def resolve_device(device: str) -> str:
-    """ "auto" settled; anything else checked.
+    """Settle "auto" (CUDA where there is one) and check anything else.
 
     Raises:
         UserError: The device is unknown or not there.

@@ -6,14 +6,14 @@ import copy
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from probes.data import Batch, Samples, map_tensors
+from probes.data import Batch, LoaderSamples, Samples, map_tensors
 from probes.errors import UserError
 from probes.objective import Objective
 from probes.recipe import catalogue
@@ -123,6 +123,8 @@ Observer = Callable[[Loop, Batch], Tensor]
 """Takes the place of ``stepper.step(batch)``: measures around it and returns the loss."""
 Watcher = Callable[[Point], bool]
 """Told of each point; True ends the run (pruning)."""
+Evaluate = Literal["full", "validation", "nothing"]
+"""What is evaluated: validation and test, validation alone, or nothing (training loss only)."""
 
 
 def evaluation_steps(total: int, points: int = 16) -> list[int]:
@@ -142,7 +144,7 @@ def train(
     device: str = "auto",
     stop_after: int | None = None,
     points: int = 16,
-    evaluate: Literal["full", "train only"] = "full",
+    evaluate: Evaluate = "full",
     validation_limit: int | None = None,
     observer: Observer | None = None,
     watcher: Watcher | None = None,
@@ -161,8 +163,8 @@ def train(
         seed: Of weights (of a callable model), batch order and dropout.
         device: "auto", "cpu", "cuda", ...
         stop_after: End after so many steps, though the schedule is laid out for all of them.
-        points: Evaluations, log-spaced; early stopping adds its own.
-        evaluate: "train only" leaves out validation (the result has the training loss instead).
+        points: Evaluations, log-spaced, 0 for the end alone; early stopping adds its own.
+        evaluate: "nothing" leaves out validation (the result has the training loss instead).
         validation_limit: Evaluate on at most so many validation samples.
         observer: Called in place of each step.
         watcher: Told of each point, may end the run.
@@ -191,7 +193,7 @@ def _train(
     device: str,
     stop_after: int | None,
     points: int,
-    evaluate: str,
+    evaluate: Evaluate,
     validation_limit: int | None,
     observer: Observer | None,
     watcher: Watcher | None,
@@ -222,7 +224,7 @@ def _train(
 
     if kind == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    validate = evaluate == "full"
+    validate = evaluate != "nothing"
     begin = time.perf_counter()
     initial = measure(prepared.validation, validation_limit) if validate else {"loss": float("nan")}
     curve = [Point(0, float("nan"), initial)]
@@ -274,7 +276,7 @@ def _train(
         final = measure(prepared.validation, validation_limit)
     finished = curve[-1].step
     test = None
-    if prepared.test is not None and validate and last == total:
+    if prepared.test is not None and evaluate == "full":
         test = dict.fromkeys(final, float("nan")) if diverged else measure(prepared.test)
     model.eval()
     passes = finished * batch_size * recipe.passes_per_step / prepared.batch_size
@@ -308,8 +310,6 @@ class _Patience:
 def _batch_size(prepared: Prepared, recipe: Recipe) -> int:
     size = recipe.batch_size or prepared.batch_size
     own = prepared.train.batch_size
-    from probes.data import LoaderSamples
-
     if isinstance(prepared.train, LoaderSamples):
         if size != own:
             raise UserError(
@@ -336,8 +336,3 @@ def _peak_memory(device: str) -> int:
         return int(torch.cuda.max_memory_allocated(device))
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def batches_of(task: Task, batch_size: int, seed: int) -> Iterator[Batch]:
-    """The batches that ``train`` draws for this seed, endless."""
-    return task.prepared.train.stream(batch_size, seed)

@@ -51,7 +51,7 @@ def export(
             cannot express.
 
     Example:
-        >>> print(export(Recipe(), None, "yaml", batch_size=32)[:10])
+        >>> print(export(Recipe(), None, "yaml", batch_size=32).splitlines()[0])
         schema: 1
     """
     if to not in FORMATS:

@@ -21,6 +21,8 @@ class Context:
         seed: Of weights, batch order and noise.
         tier: Passes the whole profile may cost.
         spent: Passes charged so far; every probe adds its own.
+        found: Values of the probes before, by name.
+        missing: Why a probe, or a part of one, has no value.
     """
 
     task: Task
@@ -29,6 +31,7 @@ class Context:
     tier: int
     spent: float = 0.0
     found: dict[str, float] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
 
     @property
     def prepared(self) -> Prepared:
@@ -61,3 +64,9 @@ class Measure(Protocol):
 
     def measure(self, context: Context) -> dict[str, float]:
         """Values by name, a subset of ``units``; charges its passes to the context."""
+
+
+def validation_passes(context: Context) -> float:
+    """Passes that validating on one batch's worth of samples costs: forwards, a third each."""
+    samples = min(context.prepared.batch_size, len(context.prepared.validation))
+    return samples / context.prepared.batch_size / 3.0

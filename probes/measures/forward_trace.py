@@ -79,8 +79,9 @@ class ForwardTrace(TorchFunctionMode):
             if module is model:
                 self.outputs = outputs
 
-        hooks = [module.register_forward_pre_hook(enter) for module in model.modules()]
-        hooks += [m.register_forward_hook(leave, always_call=True) for m in model.modules()]
+        modules = [m for m in model.modules() if not isinstance(m, torch.jit.ScriptModule)]
+        hooks = [module.register_forward_pre_hook(enter) for module in modules]
+        hooks += [module.register_forward_hook(leave, always_call=True) for module in modules]
         precision: AbstractContextManager[Any] = nullcontext()
         if objective.autocast is not None:
             precision = torch.autocast(device, dtype=objective.autocast)
@@ -92,7 +93,7 @@ class ForwardTrace(TorchFunctionMode):
                 if objective.training_step is not None:
                     objective(model, batch, device)
                 else:
-                    call(model, split(batch)[0])
+                    self.outputs = call(model, split(batch)[0])
         except UserError:
             raise
         except Exception as error:
@@ -126,7 +127,7 @@ class ForwardTrace(TorchFunctionMode):
     def _note(self, name: str, args: Any, kwargs: Any, result: Any) -> None:
         self.calls[name] += 1
         operands = list(tensors_in((args, kwargs)))
-        marks = [self._marks[operand] if operand in self._marks else "" for operand in operands]
+        marks = [self._marks.get(operand, "") for operand in operands]
         convolution = name.startswith("conv")
         if name == "add" and len(operands) == 2 and not any(map(_is_weight, operands)):
             left, right = operands
@@ -158,7 +159,7 @@ class ForwardTrace(TorchFunctionMode):
             # the first operand of these is data even where it is a parameter (a learned query)
             weights = operands[1:] if convolution or name == "linear" else operands
             weights = [weight for weight in weights if _is_weight(weight) and weight.dim() > 1]
-            for weight in weights:
+            for weight in weights if result.dim() else []:
                 base = weight if weight._base is None else weight._base
                 self.features[id(base)] = result.shape[1 if convolution else -1]
             self._take(weights, "convolution" if convolution else "linear")

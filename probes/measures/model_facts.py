@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.parameter import is_lazy
 
 from probes.data import map_tensors, size_of
 from probes.measures.base import Context
@@ -117,11 +118,15 @@ def _facts(model: nn.Module, trace: ForwardTrace) -> dict[str, float]:
         for module in model.modules() if id(module) in trace.attending
         for child in module.children()
     }  # fmt: skip
+    modules = dict(model.named_modules(remove_duplicate=False))
     counts = dict.fromkeys(KINDS, 0)
     trainable = 0
     owners: dict[int, set[int]] = {}
-    for path, parameter in model.named_parameters(remove_duplicate=False):
-        owner = _owner(model, path)
+    named = list(model.named_parameters(remove_duplicate=False))  # alive, so that ids stay unique
+    for path, parameter in named:
+        if is_lazy(parameter):  # of a layer that did not run
+            continue
+        owner = modules[_owner(path)]
         first = id(parameter) not in owners
         owners.setdefault(id(parameter), set()).add(id(owner))
         if first:
@@ -131,10 +136,17 @@ def _facts(model: nn.Module, trace: ForwardTrace) -> dict[str, float]:
     facts: dict[str, float] = {"parameters": float(total)}
     if total:
         facts["trainable_share"] = trainable / total
+    for output in tensors_in(trace.outputs):
+        if output.dim() and (output.is_floating_point() or output.is_complex()):
+            facts["output_scale"] = _rms(output)
+            break
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        return facts  # neither types nor calls can be seen in it
+    if total:
         facts |= {f"share_{kind}": count / total for kind, count in counts.items()}
     layers, widths, scales = _weight_layers(model, trace, norms, owned)
     facts["weight_layers"] = float(layers)
-    facts["depth"] = float(trace.executed or layers)  # scripted modules hide what they run
+    facts["depth"] = float(trace.executed)
     if widths:
         facts["width"], facts["max_width"] = float(median(widths)), float(max(widths))
     if scales:
@@ -142,13 +154,6 @@ def _facts(model: nn.Module, trace: ForwardTrace) -> dict[str, float]:
     facts |= _flags(model, trace, {kind for _, _, kind in found_norms})
     shared = any(len(places) > 1 for places in owners.values())
     facts["tied"] = float(shared or any(len(kinds) > 1 for kinds in trace.kinds.values()))
-    outputs = [
-        t
-        for t in tensors_in(trace.outputs)
-        if t.dim() and (t.is_floating_point() or t.is_complex())
-    ]
-    if outputs:
-        facts["output_scale"] = _rms(outputs[0])
     return facts
 
 
@@ -184,11 +189,11 @@ def _flags(model: nn.Module, trace: ForwardTrace, norms: set[Any]) -> dict[str, 
     }
 
 
-def _owner(model: nn.Module, path: str) -> nn.Module:
-    """The module a parameter belongs to; of a parametrized one the module that has the weight."""
+def _owner(path: str) -> str:
+    """Path of the module that has a parameter; of a parametrized weight, of the outer one."""
     if "parametrizations." in path:
-        return model.get_submodule(path.partition("parametrizations.")[0].rstrip("."))
-    return model.get_submodule(path.rpartition(".")[0])
+        return path.partition("parametrizations.")[0].rstrip(".")
+    return path.rpartition(".")[0]
 
 
 def _kind(
@@ -215,7 +220,11 @@ def _weight_layers(
     for module in model.modules():
         if isinstance(module, nn.utils.parametrize.ParametrizationList):
             continue
-        matrices = dict(module.named_parameters(recurse=False))
+        matrices = {
+            name: parameter
+            for name, parameter in module.named_parameters(recurse=False)
+            if not is_lazy(parameter) and name != "weight_g"  # the magnitudes of a weight norm
+        }
         for name in getattr(module, "parametrizations", {}):
             matrices[name] = getattr(module, name)
         features: list[int] = []

@@ -26,7 +26,7 @@ class Hyperparameter:
         high: Upper end of the range that is searched.
         scale: How the range is searched; "choice" takes one of ``choices``.
         valid: Closed interval outside which a value is refused.
-        argument: Constructor argument; "betas[0]" means the first entry of a tuple; empty: ``name``.
+        argument: Constructor argument ("betas[0]": first entry of a tuple); empty for ``name``.
         choices: The values of a choice.
     """
 

@@ -98,7 +98,7 @@ def one_cycle_linear(
 def warmup_stable_decay(
     step: int, total: int, decay: float = 0.2, shape: str = "sqrt", final: float = 0.0
 ) -> float:
-    """1, then over the last ``decay`` share down to ``final`` (Hu et al. 2024; Haegele et al. 2024).
+    """1, then over the last ``decay`` share down to ``final`` (Hu et al., Haegele et al. 2024).
 
     ``shape`` of the decay in its own progress u: "sqrt" 1 - sqrt(u), "linear" 1 - u, "cosine".
     """

@@ -168,7 +168,7 @@ class Recipe(BaseModel):
         horizon: Share of the budget over which the recipe runs, in (0, 1].
 
     Example:
-        >>> recipe = Recipe.parse({"optimizer": {"name": "adamw", "lr": 0.003}, "schedule": "cosine"})
+        >>> recipe = Recipe.parse({"optimizer": {"name": "adamw", "lr": 3e-3}, "schedule": "cosine"})
         >>> recipe.optimizer["weight_decay"]
         0.01
     """
@@ -257,8 +257,8 @@ class Recipe(BaseModel):
         A recipe with another batch size or several passes a step gets the steps that pass the
         same number of samples; ``horizon`` shortens the run.
         """
-        samples = steps * batch_size * self.horizon
-        return max(1, int(samples / ((self.batch_size or batch_size) * self.passes_per_step)))
+        whole = int(steps * batch_size / ((self.batch_size or batch_size) * self.passes_per_step))
+        return max(1, int(whole * self.horizon))
 
     def describe(self) -> str:
         """One line for people: optimizer, rate, schedule and what differs from the defaults."""

@@ -38,7 +38,8 @@ class Space:
         label_smoothing: Whether label smoothing is (cross-entropy only).
         horizons: Shares of the budget offered.
         settings: Which of an optimizer's settings are searched.
-        ranges: Narrower (low, high) by parameter name, in place of the catalogue's.
+        ranges: Other (low, high) by parameter name ("adamw.lr", "clip.max", "warmup",
+            "label_smoothing"), in place of the catalogue's.
     """
 
     optimizers: tuple[str, ...]
@@ -102,12 +103,15 @@ def distributions_of(space: Space) -> dict[str, BaseDistribution]:
             if setting.name in space.settings:
                 name = f"{optimizer}.{setting.name}"
                 found[name] = _distribution(setting, name, space)
-    found["warmup"] = FloatDistribution(0.0, 0.2 if space.warmup else 0.0)
+    low, high = space.ranges.get("warmup", (0.0, 0.2))
+    found["warmup"] = FloatDistribution(low, high) if space.warmup else FloatDistribution(0.0, 0.0)
     if space.clip:
         (setting,) = catalogue.method("extra", CLIP).hyperparameters
         found["clip.max"] = _distribution(setting, "clip.max", space)
     if space.label_smoothing:
-        found["label_smoothing"] = FloatDistribution(0.0, 0.2)
+        found["label_smoothing"] = FloatDistribution(
+            *space.ranges.get("label_smoothing", (0.0, 0.2))
+        )
     return found
 
 
@@ -115,10 +119,15 @@ def suggest(trial: BaseTrial, space: Space) -> Recipe:
     """The recipe a trial stands for; conditional parameters are asked for only where they apply."""
     known = distributions_of(space)
 
-    return _recipe(lambda name: _ask(trial, name, known[name]), known)
+    return _recipe(lambda name: ask(trial, name, known[name]), known)
 
 
-def _ask(trial: BaseTrial, name: str, distribution: BaseDistribution) -> Any:
+def ask(trial: BaseTrial, name: str, distribution: BaseDistribution) -> Any:
+    """The trial's value of one parameter.
+
+    Raises:
+        TypeError: A kind of distribution that the space does not use.
+    """
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if isinstance(distribution, CategoricalDistribution):

@@ -106,9 +106,6 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     names = json.loads((folder / "models.json").read_text())
     results = {case: train_by(folder / f"{case}.py", model) for case, model in names.items()}
-    ours = sorted(
-        name
-        for name in sys.modules
-        if name.split(".")[0] in ("probes", "knowledge_base", "advisor")
-    )
+    rooms = ("probes", "knowledge_base", "advisor")
+    ours = sorted(name for name in sys.modules if name.split(".")[0] in rooms)
     (folder / "results.json").write_text(json.dumps({"results": results, "ours": ours}))

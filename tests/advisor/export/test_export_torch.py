@@ -49,7 +49,7 @@ TABLE = {
         f"normalization_{name}_{model}": _case(model, optimizer="nadamw", normalization=name)
         for name in catalogue.table("normalization")
         for model in ("mlp", "cnn")
-        if (name, model) not in (("instance", "mlp"),)
+        if (name, model) not in (("instance", "mlp"), ("none", "mlp"))  # refused: nothing to do
     },
     "groups": _case("cnn", normalization={"name": "group", "num_groups": 2}),
     "clip": _case("mlp", optimizer={"name": "sgd", "lr": 0.5}, clip={"name": "norm", "max": 0.3}),
@@ -149,7 +149,7 @@ def test_files_pass_the_linter_and_name_only_what_they_need(tmp_path):
     [
         ("optimizer_adam", "clip_grad_norm_ MAX_NORM smoothed PATIENCE HORIZON decay_groups copy"),
         ("optimizer_adamw", "muon_matrices change_normalization"),
-        ("schedule_cosine", "warmup one_cycle"),
+        ("optimizer_nadam", "warmup cosine"),
         ("normalization_rms_cnn", "FeatureBatchNorm remove_normalization normalize_weights"),
         ("normalization_none_cnn", "make_layer NormalizedLayer"),
         ("normalization_weight_mlp", "find_normalizations"),
@@ -226,14 +226,14 @@ def test_shuffled_batches_are_in_the_order_of_this_project(plain, samples, seed)
     numbers = torch.arange(samples)
     exported = plain.shuffled_batches(numbers, numbers, seed=seed)
     expected = shuffled_indices(samples, plain.BATCH_SIZE, seed)
-    for (inputs, targets), indices in itertools.islice(zip(exported, expected), 12):
+    for (inputs, targets), indices in itertools.islice(zip(exported, expected, strict=True), 12):
         assert torch.equal(inputs, indices)
         assert torch.equal(targets, indices)
 
 
 def test_data_that_do_not_suffice_are_named(plain):
     inputs, targets = cases.make_data("mlp", 40, seed=1)
-    with pytest.raises(ValueError, match="40 samples|10 samples"):
+    with pytest.raises(ValueError, match="10 samples do not fill one batch of 16"):
         next(plain.shuffled_batches(inputs[:10], targets[:10]))
     two = itertools.islice(plain.shuffled_batches(inputs, targets), 2)
     with pytest.raises(ValueError, match="ended after 2 of 5 steps"):
@@ -262,7 +262,7 @@ def test_optimizer_of_another_library(monkeypatch, tmp_path):
     _write("lion", tmp_path)
     text = (tmp_path / "lion.py").read_text()
     assert "from pytorch_optimizer import Lion" in text
-    assert "torch 2.6 or newer and pytorch_optimizer" in text
+    assert "torch 2.6 or newer and pytorch_optimizer" in " ".join(text.split())
     _assert_same("lion", cases.train_by(tmp_path / "lion.py", "mlp"))
 
 

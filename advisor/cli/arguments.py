@@ -1,0 +1,218 @@
+"""Arguments: argparse with errors in our own style, one line each, near matches named."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from probes.errors import UserError, unknown_name
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+_NEGATIVE = re.compile(r"-[\d.]")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises UserError where argparse prints its usage and exits."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.flags: set[str] = set()
+        self.commands: Mapping[str, Parser] = {}
+        super().__init__(allow_abbrev=False, **settings)
+
+    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
+        """As argparse's, remembering the option strings."""
+        action = super().add_argument(*names, **settings)
+        self.flags.update(action.option_strings)
+        return action
+
+    def add_commands(self) -> Commands:
+        """Make room for commands below this one."""
+        action = self.add_subparsers(title="commands", metavar="COMMAND")
+        self.commands = action.choices
+        return action
+
+    def read(self, words: list[str]) -> argparse.Namespace:
+        """Parse the words.
+
+        Raises:
+            UserError: They do not fit.
+            SystemExit: Help or the version was asked for and is printed.
+        """
+        parser = self._chosen(words)
+        arguments, left = self.parse_known_args(_joined(words))
+        if left:
+            raise UserError(
+                f"nothing more after the arguments of {parser.prog}", " ".join(left),
+                f"see {parser.prog} --help",
+            )  # fmt: skip
+        return arguments
+
+    def _chosen(self, words: list[str]) -> Parser:
+        """The parser of the command that is named, the names of its options checked."""
+        parser = self
+        for word in words:
+            if not parser.commands or word.startswith("-"):
+                break
+            if word not in parser.commands:
+                raise unknown_name(f"a command of {parser.prog}", word, parser.commands)
+            parser = parser.commands[word]
+        flags = [word.partition("=")[0] for word in words if word.startswith("--") and word != "--"]
+        for flag in flags:
+            if flag not in parser.flags:
+                raise unknown_name(f"an option of {parser.prog}", flag, parser.flags)
+        if parser.commands and not {"-h", "--help", "--version"} & {*words}:
+            raise UserError(
+                f"a command after {parser.prog}", "none",
+                f"choose one of {', '.join(parser.commands)}",
+            )  # fmt: skip
+        return parser
+
+    def error(self, message: str) -> NoReturn:
+        """Argparse's own complaints in our style.
+
+        Raises:
+            UserError: Always.
+        """
+        see = f"see {self.prog} --help"
+        if missing := re.fullmatch(r"the following arguments are required: (.+)", message):
+            raise UserError(missing[1], "nothing", see)
+        if bare := re.fullmatch(r"argument (\S+): expected one argument", message):
+            raise UserError(f"a value after {bare[1]}", "none", see)
+        raise UserError(f"arguments that fit {self.prog}", message, see)
+
+
+class Checked(argparse.Action):
+    """An argument whose value goes through ``check``, which may raise a UserError.
+
+    A ``type=`` of argparse cannot say more than "invalid value": it swallows every ValueError.
+    """
+
+    def __init__(self, *args: Any, check: Callable[[str], Any], **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._check = check
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option: str | None = None,
+    ) -> None:
+        """Store the checked value."""
+        setattr(namespace, self.dest, self._check(values))
+
+
+def _joined(words: list[str]) -> list[str]:
+    """``--budget -5%`` as ``--budget=-5%``, which argparse would take for an option."""
+    joined: list[str] = []
+    for word in words:
+        flag = joined[-1] if joined else ""
+        if _NEGATIVE.match(word) and flag.startswith("--") and "=" not in flag and flag != "--":
+            joined[-1] = f"{flag}={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def whole(name: str, least: int) -> Callable[[str], int]:
+    """A check for whole numbers of at least ``least`` (and below 2 to the 63)."""
+
+    def check(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if not least <= number < 2**63:
+            raise UserError(
+                f"{name} as a whole number of at least {least}", repr(text), f"change --{name}"
+            )
+        return number
+
+    return check
+
+
+def number(name: str) -> Callable[[str], float]:
+    """A check for finite numbers."""
+
+    def check(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not abs(value) < float("inf"):
+            raise UserError(f"{name} as a number", repr(text), f"change --{name}")
+        return value
+
+    return check
+
+
+def one_of(kind: str, choices: Iterable[str]) -> Callable[[str], str]:
+    """A check for names of a table; near matches are offered."""
+    known = list(choices)
+
+    def check(text: str) -> str:
+        if text not in known:
+            raise unknown_name(kind, text, known)
+        return text
+
+    return check
+
+
+def out_file(text: str) -> Path:
+    """A path that can be written to, checked before the work whose result it takes."""
+    path = Path(text)
+    if path.is_dir():
+        raise UserError("a file to write", f"{path}, which is a folder", "add a file name")
+    if not path.parent.is_dir():
+        raise UserError("a file in a folder that exists", f"{path}", f"make {path.parent} first")
+    return path
+
+
+def add_task(parser: Parser) -> None:
+    """The TASK argument."""
+    parser.add_argument(
+        "task", metavar="TASK", help="path/to/file.py:function or package.module:function"
+    )
+
+
+def add_seed(parser: Parser, what: str) -> None:
+    """The --seed option."""
+    parser.add_argument(
+        "--seed", metavar="N", action=Checked, check=whole("seed", 0), default=0,
+        help=f"{what} (default 0)",
+    )  # fmt: skip
+
+
+def add_device(parser: Parser) -> None:
+    """The --device option; whether the device is there is checked when torch is loaded."""
+    parser.add_argument(
+        "--device", metavar="D", default="auto", help="auto, cpu, cuda, cuda:1 ... (default auto)"
+    )
+
+
+def add_steps(parser: Parser) -> None:
+    """The --steps option."""
+    parser.add_argument(
+        "--steps", metavar="N", action=Checked, check=whole("steps", 1),
+        help="budget of one full training in batches (default: the task's)",
+    )  # fmt: skip
+
+
+def add_rank(parser: Parser) -> None:
+    """The --rank option."""
+    parser.add_argument(
+        "--rank", metavar="K", action=Checked, check=whole("rank", 1), default=1,
+        help="the K-th recipe of the file's ranking (default 1)",
+    )  # fmt: skip
+
+
+def add_json(parser: Parser) -> None:
+    """The --json switch."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document")

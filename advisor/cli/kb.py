@@ -1,0 +1,185 @@
+"""``advisor kb``: the knowledge base."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from advisor.cli import arguments as arg
+from advisor.cli.output import ProgressLine, columns, json_text, say, size
+from probes.errors import UserError
+
+if TYPE_CHECKING:
+    from knowledge_base.build import Progress
+
+STAGES = ("reference", "searched", "repeat", "profiles")
+
+
+def add(commands: arg.Commands) -> None:
+    """Describe the commands."""
+    parser = commands.add_parser(
+        "kb", help="the knowledge base: status, build, fit",
+        description="What was learned before: runs of many recipes on benchmark tasks.",
+    )  # fmt: skip
+    below = parser.add_commands()
+    _add_status(below)
+    _add_build(below)
+    fit = below.add_parser(
+        "fit", help="train the shipped meta-model anew",
+        description="Trains the meta-model on the packed knowledge base and writes it there.",
+    )  # fmt: skip
+    arg.add_json(fit)
+    fit.set_defaults(run=run_fit)
+
+
+def _add_status(commands: arg.Commands) -> None:
+    parser = commands.add_parser(
+        "status", help="what the knowledge base holds",
+        description="Counts what the knowledge base holds and checks its files' hashes.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--pack", metavar="DIR", help="a packed knowledge base (default: the shipped one)"
+    )
+    arg.add_json(parser)
+    parser.set_defaults(run=run_status)
+
+
+def _add_build(commands: arg.Commands) -> None:
+    parser = commands.add_parser(
+        "build", help="run recipes on the benchmark tasks",
+        description="Runs what a store is missing, in one-thread processes. It can be stopped at "
+        "any moment and started again: no finished run is lost.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--store", metavar="FILE",
+        help="the journal of runs (default: journal.log in the cache directory, which is "
+        "$ADVISOR_CACHE or ~/.cache/optimizer-advisor)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tasks", metavar="A,B", action=arg.Checked, check=_names, help="only these tasks"
+    )
+    parser.add_argument(
+        "--searched", metavar="N", action=arg.Checked, check=arg.whole("searched", 0), default=30,
+        help="recipes searched per task (default 30)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--workers", metavar="N", action=arg.Checked, check=arg.whole("workers", 1),
+        help="processes (default: one a core)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--stages", metavar="A,B", action=arg.Checked, check=_stages,
+        help=f"of {', '.join(STAGES)} (default: all, in this order)",
+    )  # fmt: skip
+    parser.add_argument("--profiles-only", action="store_true", help="short for --stages profiles")
+    parser.add_argument(
+        "--retake-profiles", action="store_true", help="take profiles again that the store has"
+    )
+    parser.add_argument(
+        "--pack", metavar="DIR", action=arg.Checked, check=_folder,
+        help="afterwards write the store there as Parquet and JSON with a manifest",
+    )  # fmt: skip
+    arg.add_json(parser)
+    parser.set_defaults(run=run_build)
+
+
+def run_status(chosen: argparse.Namespace) -> str:
+    """Give the counts as text."""
+    from advisor.cli.kb_counts import counts
+    from knowledge_base.store import SHIPPED
+
+    found = counts(SHIPPED if chosen.pack is None else Path(chosen.pack))
+    if chosen.json:
+        return json_text(found)
+    shown = {**found, "bytes": size(found["bytes"])}
+    return columns([[name, _cell(value)] for name, value in shown.items()])
+
+
+def run_build(chosen: argparse.Namespace) -> str:
+    """Build, pack where asked to, and give the counts of the store as text."""
+    if chosen.profiles_only and chosen.stages is not None:
+        raise UserError("--stages or --profiles-only", "both", "leave one out")
+    from knowledge_base.build import build
+    from knowledge_base.fetch import cache_directory
+    from knowledge_base.store import Journal, pack
+
+    store = Path(chosen.store) if chosen.store else cache_directory() / "journal.log"
+    line = ProgressLine()
+
+    def report(progress: Progress) -> None:
+        note = f"{progress.failed} refused" if progress.failed else ""
+        line.show(progress.stage, progress.done, progress.total, note)
+
+    say(f"store {store}")
+    state = build(
+        store, tasks=chosen.tasks, searched=chosen.searched, workers=chosen.workers,
+        stages=("profiles",) if chosen.profiles_only else chosen.stages or STAGES,
+        retake_profiles=chosen.retake_profiles, report=report,
+    )  # fmt: skip
+    for damaged in state.damaged:
+        say(damaged)
+    done: dict[str, Any] = {
+        "store": str(store), "runs": len(state.runs), "recipes": len(state.recipes),
+        "profiles": len(state.profiles), "refused": len(state.refused),
+        "damaged": len(state.damaged),
+    }  # fmt: skip
+    if chosen.pack is not None:
+        made_by = f"advisor kb build --searched {chosen.searched}"
+        done["packed"] = pack(Journal(store), chosen.pack, made_by, _circumstances())["counts"]
+        say(f"packed into {chosen.pack}")
+    return json_text(done) if chosen.json else columns([[k, _cell(v)] for k, v in done.items()])
+
+
+def run_fit(chosen: argparse.Namespace) -> str:
+    """Train the meta-model and give a summary as text."""
+    from advisor.meta_model import fit_shipped
+
+    summary = fit_shipped(report=say)
+    if chosen.json:
+        return json_text(summary)
+    return columns([[name, _cell(value)] for name, value in summary.items()])
+
+
+def _circumstances() -> dict[str, str]:
+    """What the runs of a pack depend on, for its manifest."""
+    import datetime
+    import platform
+
+    import torch
+
+    from advisor import __version__
+
+    return {
+        "release": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise UserError("names with commas between them", repr(text), "write them as A,B")
+    return names
+
+
+def _stages(text: str) -> list[str]:
+    check = arg.one_of("a stage of the build", STAGES)
+    return [check(name) for name in _names(text)]
+
+
+def _folder(text: str) -> Path:
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise UserError("a folder to pack into", f"{path}, which is a file", "give another path")
+    return path
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_cell(inner)}" for key, inner in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_cell, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

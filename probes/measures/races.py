@@ -1,0 +1,89 @@
+"""Short races: landmark recipes from the same weights on the same batches.
+
+What a handful of steps says about a full run is little (a rank correlation of 0.15 to 0.4 in
+public benchmarks), so races are evidence for the meta-model, never the decision itself.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+from torch import Tensor
+
+from probes.measures.base import Context
+from probes.measures.landmark_run import curve_shape
+from probes.recipe.schema import Recipe
+from probes.training import train
+
+
+def _racer(optimizer: str, lr: float) -> Recipe:
+    return Recipe.parse({"optimizer": {"name": optimizer, "lr": lr}, "schedule": "constant"})
+
+
+RACERS = {
+    "momentum": _racer("momentum", 0.1),
+    "muon": _racer("muon", 1e-2),
+    "adamw_high": _racer("adamw", 2e-2),
+    "momentum_low": _racer("momentum", 0.01),
+    "adamw_low": _racer("adamw", 5e-4),
+}
+"""Recipes by name, the most telling first."""
+STEPS = {64: (12, 3), 256: (24, 5), 1024: (80, 5)}
+"""Steps a race and number of racers, by tier."""
+_DIVERGED = -3.0
+
+
+class Races:
+    """Drop of the log training loss of each racer, and its lead over the landmark run."""
+
+    name = "race"
+    paper = "Jamieson & Talwalkar 2016 (early results as evidence)"
+    units: ClassVar[dict[str, str]] = {
+        f"race.{name}.{what}": unit
+        for name in RACERS
+        for what, unit in (
+            ("drop", "log ratio of the first to the last quarter's training loss"),
+            ("lead", "drop minus the landmark's over the same steps"),
+            ("late_slope", "fall of the log loss per step, second half"),
+        )
+    }
+
+    def passes(self, tier: int) -> float:
+        """Steps times racers."""
+        steps, racers = STEPS.get(tier, (0, 0))
+        return float(steps * racers)
+
+    def skip(self, context: Context) -> str | None:
+        """Needs a tier that pays for races."""
+        return None if context.tier in STEPS else f"tier {context.tier} pays for no race"
+
+    def measure(self, context: Context) -> dict[str, float]:
+        """See the class."""
+        steps, racers = STEPS[context.tier]
+        found: dict[str, float] = {}
+        for name in list(RACERS)[:racers]:
+            losses: list[float] = []
+            run = train(
+                context.task, RACERS[name], seed=context.seed, device=context.device,
+                steps=max(context.prepared.steps, steps), stop_after=steps, points=0,
+                evaluate="nothing",
+                observer=lambda loop, batch, losses=losses: _kept(losses, loop.stepper.step(batch)),
+            )  # fmt: skip
+            context.charge(run.passes)
+            shape = curve_shape(losses, "race")
+            drop = shape.get("race.drop", _DIVERGED)
+            if run.diverged or not math.isfinite(losses[-1]):
+                drop = _DIVERGED
+            found[f"race.{name}.drop"] = max(drop, _DIVERGED)
+            found[f"race.{name}.late_slope"] = shape.get("race.late_slope", 0.0)
+            if "landmark.drop" in context.found:
+                found[f"race.{name}.lead"] = (
+                    found[f"race.{name}.drop"] - context.found["landmark.drop"]
+                )
+        return found
+
+
+def _kept(losses: list[float], loss: Tensor) -> Tensor:
+    losses.append(float(loss))
+    return loss
