@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from advisor.advice import Advice, Candidate, Tuned
-    from advisor.recommend import recommend
+    from advisor.recommender import recommend
     from probes.errors import UserError
     from probes.recipe.schema import Recipe
     from probes.task import Task
@@ -24,7 +24,7 @@ _HOME = {
     "Advice": "advisor.advice",
     "Candidate": "advisor.advice",
     "Tuned": "advisor.advice",
-    "recommend": "advisor.recommend",
+    "recommend": "advisor.recommender",
     "Recipe": "probes.recipe.schema",
     "Task": "probes.task",
     "Run": "probes.training",

@@ -1,8 +1,8 @@
 """LightGBM over (profile, recipe): what the Gaussian's smooth kernels cannot say.
 
-The target is the regret centred within each task, as only differences between recipes decide. A
-profile is constant within a task, so there are as many independent rows as tasks: few leaves, many
-rows a leaf, columns and rows drawn at random.
+The target is the Gaussian's error on tasks it has not seen, centred within each task, as only
+differences between recipes decide. A profile is constant within a task, so there are as many
+independent rows as tasks: few leaves, many rows a leaf, columns and rows drawn at random.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PARAMETERS = {
     "deterministic": True,
     "force_row_wise": True,
 }
-ROUNDS = 250
+ROUNDS = 150
 
 
 def fit_booster(rows: Matrix, centred: Matrix, seed: int = 0) -> lightgbm.Booster:
@@ -35,7 +35,7 @@ def fit_booster(rows: Matrix, centred: Matrix, seed: int = 0) -> lightgbm.Booste
 
     Args:
         rows: (T * R, p) features, columns as ``feature_names``.
-        centred: (T * R,) regrets minus their task's mean.
+        centred: (T * R,) errors minus their task's mean.
         seed: Of the draws.
     """
     data = lightgbm.Dataset(rows, centred, feature_name=feature_names())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from probes.errors import UserError
 
@@ -13,8 +13,7 @@ _BUDGET = re.compile(rf"\s*{_NUMBER}\s*(%|s)\s*", re.ASCII)
 _SECONDS = re.compile(rf"\s*{_NUMBER}\s*s?\s*", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Budget:
+class Budget(NamedTuple):
     """A probe budget; exactly one of the two is set.
 
     Attributes:

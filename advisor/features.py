@@ -85,6 +85,7 @@ RECIPE_UNITS: dict[str, str] = {
     "early_stopping": "1 with early stopping",
     "label_smoothing": "share",
     "horizon": "share of the budget",
+    "own_batch": "log2 of the recipe's own batch size, 0 where it takes the task's",
     "layer_norm": "1 where norms become layer norm",
     "weight_norm": "1 with weight normalization",
     "other_norm": "1 with another change of normalization",
@@ -100,6 +101,30 @@ PAIR_UNITS: dict[str, str] = {
     "total_rate": "log10 of rate x area x steps",
 }
 """Features of a recipe on a task with their units."""
+
+TASK_GROUPS: dict[str, tuple[str, ...]] = {
+    "size": ("log_steps", "log_epochs", "log_batch", "log_samples", "log_parameters",
+             "parameters_per_sample", "depth", "log_width"),
+    "kind": ("classification", "regression", "tokens", "log_classes", "convolution", "recurrence",
+             "attention", "residual", "embedding", "batch_norm", "any_norm", "saturating"),
+    "start": ("output_scale", "input_condition", "loss_over_chance", "batch_over_noise",
+              "update_over_weight", "sharpness", "sharpness_gradient"),
+    "course": ("landmark_drop", "landmark_late_slope", "landmark_roughness", "generalization",
+               "gradient_trend"),
+    "races": ("race_momentum", "race_muon", "race_adamw_high", "race_momentum_low",
+              "race_adamw_low", "range_adamw", "range_momentum"),
+}  # fmt: skip
+"""Task features that share a length scale in the Gaussian."""
+
+RECIPE_GROUPS: dict[str, tuple[str, ...]] = {
+    "rate": ("log_rate", "rate_over_default", "effective_rate"),
+    "method": ("is_gradient", "is_adam", "is_muon", "is_other", "momentum", "second_moment"),
+    "schedule": ("schedule_area", "schedule_peak", "schedule_final", "schedule_cycles", "warmup",
+                 "horizon", "own_batch"),
+    "regularization": ("log_decay", "clip", "early_stopping", "label_smoothing", "layer_norm",
+                       "weight_norm", "other_norm"),
+}  # fmt: skip
+"""Recipe features that share a length scale in the Gaussian."""
 
 _GRADIENT = frozenset({"sgd", "momentum", "nesterov"})
 _ADAM = frozenset({"adam", "amsgrad", "adamw", "nadam", "nadamw", "radam", "adamax"})
@@ -219,6 +244,7 @@ def recipe_features(recipe: Recipe) -> dict[str, float]:
         "early_stopping": float(recipe.regularization.early_stopping is not None),
         "label_smoothing": recipe.regularization.label_smoothing,
         "horizon": recipe.horizon,
+        "own_batch": math.log2(recipe.batch_size) if recipe.batch_size else 0.0,
         "layer_norm": float(norm == "layer"),
         "weight_norm": float(norm == "weight"),
         "other_norm": float(norm not in ("keep", "layer", "weight")),

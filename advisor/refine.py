@@ -14,8 +14,7 @@ from advisor.pruning import TrialWatcher, out_of_time
 from advisor.refine_finals import DIVERGED, Entry, final_loss, run_finals, shown, unused_seeds
 from advisor.refine_space import Neighbourhood
 from advisor.refine_study import (
-    HOST,
-    OWNER,
+    claim,
     enqueue_ranking,
     fail_stale,
     named,
@@ -131,9 +130,10 @@ class _Search:
                 self._say("the time for trials is up")
                 return
             trial = self._study.ask()
-            for name, value in (("owner", OWNER), ("host", HOST), ("seed", self._seed)):
-                trial.set_user_attr(name, value)
+            if not claim(self._study, trial):
+                continue
             try:
+                trial.set_user_attr("seed", self._seed)
                 verdict = self._try(trial, limit)
             except BaseException:
                 self._cut(trial)

@@ -7,6 +7,8 @@ import json
 import os
 import re
 import socket
+import threading
+import time
 import uuid
 import warnings
 from collections.abc import Iterator, Sequence
@@ -23,7 +25,7 @@ from probes.task import Task
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.storages import BaseStorage
-    from optuna.trial import FrozenTrial
+    from optuna.trial import FrozenTrial, Trial
 
     from advisor.advice import TaskFacts
     from advisor.refine_space import Neighbourhood
@@ -33,6 +35,9 @@ SPACE_VERSION = 1
 HOST = socket.gethostname()
 OWNER = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
 """This process, also apart from an earlier one that had the same id (containers reuse them)."""
+CLAIM_SECONDS = 1.0
+"""How long a process may take from taking a trial to claiming it."""
+_CLAIM = "claim-"
 _URL = re.compile(r"[a-z][a-z0-9+_]*://", re.IGNORECASE)
 _DATABASES = (".db", ".sqlite", ".sqlite3")
 _STARTUP_TRIALS = 8
@@ -85,16 +90,19 @@ def open_study(storage: str | Path | None, name: str, seed: int) -> Study:
         UserError: The storage cannot be opened.
     """
     import optuna
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
     try:
-        study = optuna.create_study(
-            storage=_open_storage(storage), study_name=name, direction="minimize",
-            load_if_exists=True, pruner=make_pruner(),
-        )  # fmt: skip
+        try:
+            study = _make(storage, name)
+        except DBAPIError as error:
+            if not re.search("already exists|unique", str(error), re.IGNORECASE):
+                raise
+            time.sleep(CLAIM_SECONDS)  # another process is making the same tables
+            study = _make(storage, name)
         seen = len(study.get_trials(deepcopy=False))
     except (SQLAlchemyError, optuna.exceptions.OptunaError, ImportError, OSError, ValueError,
-            KeyError) as error:  # fmt: skip
+            KeyError, TypeError) as error:  # fmt: skip
         reason = str(error.__cause__ or error).strip() or type(error).__name__
         raise UserError(
             "a storage that Optuna can open", f"{_hidden(str(storage))} ({_first_line(reason)})",
@@ -108,6 +116,15 @@ def open_study(storage: str | Path | None, name: str, seed: int) -> Study:
             seed=(seed + 7919 * seen) % 2**32,
         )  # fmt: skip
     return study
+
+
+def _make(storage: str | Path | None, name: str) -> Study:
+    import optuna
+
+    return optuna.create_study(
+        storage=_open_storage(storage), study_name=name, direction="minimize",
+        load_if_exists=True, pruner=make_pruner(),
+    )  # fmt: skip
 
 
 def _open_storage(storage: str | Path | None) -> str | BaseStorage | None:
@@ -142,6 +159,23 @@ def of_states(study: Study, *names: str) -> list[FrozenTrial]:
     return list(study.get_trials(deepcopy=False, states=tuple(TrialState[name] for name in names)))
 
 
+def claim(study: Study, trial: Trial) -> bool:
+    """Mark a trial as run by this thread of this process.
+
+    Returns:
+        False where another process took the same trial at the same moment, which a queue in an
+        SQLite file does not prevent: leave it to them then.
+    """
+    mine = f"{_CLAIM}{OWNER}-{threading.get_ident()}"
+    trial.set_user_attr(mine, HOST)
+    stored = study.get_trials(deepcopy=False)[trial.number]  # the trial at hand is a copy
+    return _claims(stored.user_attrs).keys() == {mine}
+
+
+def _claims(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {name: host for name, host in attributes.items() if name.startswith(_CLAIM)}
+
+
 def fail_stale(study: Study) -> None:
     """Fail what a killed process left running, and queue it once more.
 
@@ -150,8 +184,12 @@ def fail_stale(study: Study) -> None:
     """
     from optuna.trial import TrialState
 
-    for trial in of_states(study, "RUNNING"):
-        if _alive(trial.user_attrs):
+    running = of_states(study, "RUNNING")
+    if any(not _claims(trial.user_attrs) for trial in running):
+        time.sleep(CLAIM_SECONDS)  # another process may be between taking a trial and claiming it
+        running = of_states(study, "RUNNING")
+    for trial in running:
+        if any(_alive(name, host) for name, host in _claims(trial.user_attrs).items()):
             continue
         study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
         if "retry_of" not in trial.user_attrs:
@@ -163,11 +201,10 @@ def fail_stale(study: Study) -> None:
             study.enqueue_trial(trial.params, user_attrs={**kept, "retry_of": trial.number})
 
 
-def _alive(attributes: dict[str, Any]) -> bool:
-    owner, host = str(attributes.get("owner", "")), attributes.get("host")
-    if not owner:
-        return False
-    if owner == OWNER or host != HOST:
+def _alive(name: str, host: str) -> bool:
+    """Whether the process that made a claim may still live."""
+    owner = name.removeprefix(_CLAIM)
+    if owner.startswith(OWNER) or host != HOST:
         return True
     process = int(owner.split("-")[0])
     if process == os.getpid():

@@ -162,6 +162,17 @@ class Task:
                 "pass a callable that makes the model instead",
             ) from error  # fmt: skip
 
+    def with_steps(self, steps: int) -> Task:
+        """The same task with another budget.
+
+        Raises:
+            UserError: ``steps`` is not a whole number above 0.
+        """
+        return Task(
+            self.model, self.train, self.validation, self.test, self.loss, self.metric, steps,
+            self.batch_size, self.name, training_step=self.training_step, autocast=self.autocast,
+        )  # fmt: skip
+
     @cached_property
     def prepared(self) -> Prepared:
         """The task with splits, loss, metric, batch size and steps settled (computed once)."""

@@ -32,4 +32,6 @@ def run(chosen: argparse.Namespace) -> str:
     if chosen.readme is not None:
         report.write_readme(chosen.readme)
         say(f"wrote {chosen.readme}")
-    return json_text(report.model_dump(mode="json")) if chosen.json else columns(report.table())
+    if chosen.json:
+        return json_text(report.model_dump(mode="json", by_alias=True))
+    return columns(report.table())

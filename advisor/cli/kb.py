@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from advisor.cli import arguments as arg
@@ -11,6 +10,8 @@ from advisor.cli.output import ProgressLine, columns, json_text, say, size
 from probes.errors import UserError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from knowledge_base.build import Progress
 
 STAGES = ("reference", "searched", "repeat", "profiles")
@@ -85,6 +86,8 @@ def _add_build(commands: arg.Commands) -> None:
 
 def run_status(chosen: argparse.Namespace) -> str:
     """Give the counts as text."""
+    from pathlib import Path
+
     from advisor.cli.kb_counts import counts
     from knowledge_base.store import SHIPPED
 
@@ -99,9 +102,12 @@ def run_build(chosen: argparse.Namespace) -> str:
     """Build, pack where asked to, and give the counts of the store as text."""
     if chosen.profiles_only and chosen.stages is not None:
         raise UserError("--stages or --profiles-only", "both", "leave one out")
+    from pathlib import Path
+
     from knowledge_base.build import build
     from knowledge_base.fetch import cache_directory
     from knowledge_base.store import Journal, pack
+    from knowledge_base.tasks import task_row
 
     store = Path(chosen.store) if chosen.store else cache_directory() / "journal.log"
     line = ProgressLine()
@@ -110,6 +116,8 @@ def run_build(chosen: argparse.Namespace) -> str:
         note = f"{progress.failed} refused" if progress.failed else ""
         line.show(progress.stage, progress.done, progress.total, note)
 
+    for name in chosen.tasks or ():
+        task_row(name)  # an unknown one is told before anything else is
     say(f"store {store}")
     state = build(
         store, tasks=chosen.tasks, searched=chosen.searched, workers=chosen.workers,
@@ -132,7 +140,7 @@ def run_build(chosen: argparse.Namespace) -> str:
 
 def run_fit(chosen: argparse.Namespace) -> str:
     """Train the meta-model and give a summary as text."""
-    from advisor.meta_model import fit_shipped
+    from advisor.shipped import fit_shipped
 
     summary = fit_shipped(report=say)
     if chosen.json:
@@ -171,6 +179,8 @@ def _stages(text: str) -> list[str]:
 
 
 def _folder(text: str) -> Path:
+    from pathlib import Path
+
     path = Path(text)
     if path.exists() and not path.is_dir():
         raise UserError("a folder to pack into", f"{path}, which is a file", "give another path")

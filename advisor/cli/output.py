@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import time
@@ -17,6 +16,8 @@ def say(text: str) -> None:
 
 def json_text(data: Any) -> str:
     """Plain data as one JSON document; numbers that are not finite become null."""
+    import json
+
     return json.dumps(_finite(data), indent=1, allow_nan=False)
 
 

@@ -42,7 +42,7 @@ def run(chosen: argparse.Namespace) -> str:
         raise UserError("--budget or --tier", "both", "leave one out")
     from advisor.cli.load_task import load_task
     from probes.measures.base import TIERS
-    from probes.profile import take_profile
+    from probes.profile import tier_for
     from probes.task import resolve_device
 
     if chosen.tier not in (None, *TIERS):
@@ -50,26 +50,35 @@ def run(chosen: argparse.Namespace) -> str:
         raise UserError(f"a tier of {tiers} passes", str(chosen.tier), "choose one of these")
     device = resolve_device(chosen.device)
     task = load_task(chosen.task)
-    tier = chosen.tier
-    if tier is None:
-        tier = _tier(task, chosen.budget or Budget(share=0.1, seconds=None), chosen.seed, device)
-    say(f"probing {task.name} at tier {tier}")
-    profile = take_profile(task, tier=tier, seed=chosen.seed, device=device)
+    budget = chosen.budget or Budget(share=0.1, seconds=None)
+    if chosen.tier is not None:
+        profile = _taken(task, chosen.tier, chosen.seed, device)
+    elif budget.share is not None:
+        tier = tier_for(budget.share * task.prepared.steps)
+        profile = _taken(task, tier, chosen.seed, device)
+    else:
+        profile = _within_seconds(task, budget.seconds or 0.0, chosen.seed, device)
     if chosen.json:
-        return json_text({"task": task.name, **profile.model_dump(mode="json")})
+        return json_text({"task": task.name, **profile.model_dump(mode="json", by_alias=True)})
     return _for_people(task, profile)
 
 
-def _tier(task: Task, budget: Budget, seed: int, device: str) -> int:
-    """The tier a budget pays for; for seconds, by what the smallest tier was seen to take."""
+def _within_seconds(task: Task, seconds: float, seed: int, device: str) -> Profile:
+    """The smallest tier, and then, judged by what it took, the largest that fits what is left."""
     from probes.measures.base import TIERS
-    from probes.profile import take_profile, tier_for
+    from probes.profile import tier_for
 
-    if budget.share is not None:
-        return tier_for(budget.share * task.prepared.steps)
-    first = take_profile(task, tier=TIERS[0], seed=seed, device=device)
-    left = (budget.seconds or 0.0) - first.seconds
-    return tier_for(left * first.passes / max(first.seconds, 1e-9))
+    first = _taken(task, TIERS[0], seed, device)
+    per_pass = first.seconds / max(first.passes, 1.0)
+    tier = tier_for((seconds - first.seconds) / max(per_pass, 1e-9))
+    return _taken(task, tier, seed, device) if tier > TIERS[0] else first
+
+
+def _taken(task: Task, tier: int, seed: int, device: str) -> Profile:
+    from probes.profile import take_profile
+
+    say(f"probing {task.name} with {tier} passes")
+    return take_profile(task, tier=tier, seed=seed, device=device)
 
 
 def _for_people(task: Task, profile: Profile) -> str:

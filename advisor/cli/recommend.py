@@ -52,11 +52,12 @@ def run(chosen: argparse.Namespace) -> str:
     """Recommend and give the advice as text."""
     if chosen.target is not None and chosen.goal != "fastest":
         raise UserError("--goal fastest with --target", f"--goal {chosen.goal}", "add or drop one")
-    from advisor.cli.load_task import load_task
-    from advisor.recommend import recommend
     from probes.task import resolve_device
 
     resolve_device(chosen.device)
+    from advisor.cli.load_task import load_task
+    from advisor.recommender import recommend
+
     advice = recommend(
         load_task(chosen.task), budget=chosen.budget, goal=chosen.goal, target=chosen.target,
         steps=chosen.steps, device=chosen.device, seed=chosen.seed, progress=say,

@@ -27,11 +27,11 @@ def add(commands: arg.Commands) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--trials", metavar="N", action=arg.Checked, check=arg.whole("trials", 1), default=25,
-        help="trials in all, those of a resumed study included (default 25)",
+        help="trials that this call adds (default 25)",
     )  # fmt: skip
     parser.add_argument(
         "--timeout", metavar="T", action=arg.Checked, check=parse_seconds,
-        help="begin no trial after this time, such as 600s",
+        help="for everything, such as 600s",
     )  # fmt: skip
     parser.add_argument(
         "--storage", metavar="URL", help="Optuna storage to keep the study in and resume it from"

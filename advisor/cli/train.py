@@ -44,11 +44,11 @@ def run(chosen: argparse.Namespace) -> str:
     task = load_task(chosen.task)
     prepared = task.prepared
     total = recipe.steps_for(chosen.steps or prepared.steps, prepared.batch_size)
-    for note in prepared.notes:
-        say(note)
-    say(f"training {task.name}: {total} steps by {recipe.describe()}")
+    heading = [*prepared.notes, f"training {task.name}: {total} steps by {recipe.describe()}"]
 
     def tell(point: Point) -> bool:
+        while heading:  # not before the first step: what does not fit is said in one line alone
+            say(heading.pop(0))
         say(f"step {point.step} of {total}: validation loss {amount(point.validation['loss'])}")
         return False
 

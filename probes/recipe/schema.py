@@ -75,6 +75,9 @@ class Choice(BaseModel):
     def _write(self) -> dict[str, Value]:
         return {"name": self.name, **self.settings}
 
+    def __hash__(self) -> int:
+        return hash((self.name, *sorted(self.settings.items())))
+
     def __getitem__(self, setting: str) -> Value:
         return self.settings[setting]
 
@@ -168,7 +171,7 @@ class Recipe(BaseModel):
         horizon: Share of the budget over which the recipe runs, in (0, 1].
 
     Example:
-        >>> recipe = Recipe.parse({"optimizer": {"name": "adamw", "lr": 3e-3}, "schedule": "cosine"})
+        >>> recipe = Recipe.parse({"optimizer": {"name": "adamw", "lr": 3e-3}, "clip": None})
         >>> recipe.optimizer["weight_decay"]
         0.01
     """

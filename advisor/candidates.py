@@ -1,0 +1,126 @@
+"""Candidates: the reference recipes that can serve a task, and neighbours of the promising ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+
+from probes.data import IndexedSamples
+from probes.errors import UserError
+from probes.recipe import catalogue
+from probes.recipe.build import build_optimizer
+from probes.recipe.normalization import apply_normalization, refuse_normalization
+from probes.recipe.schema import Recipe
+from probes.recipe.space import STOPPING
+from probes.task import Task
+
+_RATE_FACTORS = (0.5, 0.7, 1.0, 1.4, 2.0)
+_SCHEDULES = ("cosine", "one_cycle", "linear", "warmup_stable_decay")
+_SMOOTHING = 0.1
+
+
+class Applicable:
+    """Which recipes can serve a task; a normalization is asked about once.
+
+    Args:
+        task: The task.
+        max_memory: Bytes for weights, gradients and optimizer state, or None.
+    """
+
+    def __init__(self, task: Task, max_memory: int | None = None) -> None:
+        self._task, self._prepared, self._max_memory = task, task.prepared, max_memory
+        self._model = task.make_model()
+        self._refused: dict[str, str | None] = {}
+        parameters = list(self._model.parameters())
+        self.weight_bytes = sum(p.numel() * p.element_size() for p in parameters)
+
+    def state_bytes(self, recipe: Recipe) -> int:
+        """Bytes of the optimizer's state."""
+        return int(self.weight_bytes * catalogue.method("optimizer", recipe.optimizer.name).state)
+
+    def reason(self, recipe: Recipe) -> str | None:
+        """Why a recipe cannot serve the task, or None."""
+        norm = recipe.normalization.name
+        if norm not in self._refused:
+            self._refused[norm] = refuse_normalization(self._model, norm)
+        if self._refused[norm] is not None:
+            return self._refused[norm]
+        if recipe.regularization.label_smoothing and not self._prepared.objective.cross_entropy:
+            return "label smoothing needs a cross-entropy loss"
+        if recipe.batch_size is not None and recipe.batch_size != self._prepared.batch_size:
+            if not isinstance(self._prepared.train, IndexedSamples):
+                return "the loader decides the batch size"
+            if recipe.batch_size > len(self._prepared.train):
+                return "fewer samples than its batch size"
+        if self._max_memory is not None:
+            needed = 2 * self.weight_bytes + self.state_bytes(recipe)
+            if needed > self._max_memory:
+                return f"needs {needed} bytes for weights, gradients and state"
+        return None
+
+    def steps_once(self, recipe: Recipe) -> bool:
+        """Whether the optimizer can take a step on this model; costs no pass.
+
+        Some optimizers refuse complex or sparse parameters only when they step.
+        """
+        model = self._task.make_model()
+        try:
+            model = apply_normalization(
+                model, recipe.normalization.name, **recipe.normalization.settings
+            )
+            optimizer = build_optimizer(recipe.optimizer, model)
+            for parameter in model.parameters():
+                if parameter.requires_grad:
+                    parameter.grad = torch.zeros_like(parameter)
+            optimizer.step()
+        except (UserError, RuntimeError, ValueError, TypeError, NotImplementedError):
+            return False
+        return True
+
+
+def applicable(recipes: Iterable[Recipe], test: Applicable) -> list[Recipe]:
+    """The recipes that can serve the task."""
+    return [recipe for recipe in recipes if test.reason(recipe) is None]
+
+
+def neighbours(promising: Sequence[Recipe], cross_entropy: bool) -> list[Recipe]:
+    """Variations of recipes known to work: rate, schedule, early stopping, smoothing.
+
+    Each keeps to the catalogue's usual range of rates; duplicates are left out.
+    """
+    found: dict[str, Recipe] = {}
+    for recipe in promising:
+        row = catalogue.method("optimizer", recipe.optimizer.name)
+        low, high = row.hyperparameters[0].low, row.hyperparameters[0].high
+        schedules = dict.fromkeys((recipe.schedule.name, *_SCHEDULES))
+        stopping = (None, STOPPING)
+        smoothing = (0.0, _SMOOTHING) if cross_entropy else (0.0,)
+        for factor in _RATE_FACTORS:
+            rate = recipe.optimizer.number("lr") * factor
+            if not low <= rate <= high:
+                continue
+            optimizer = {**recipe.optimizer.model_dump(), "lr": float(f"{rate:.3g}")}
+            for name in schedules:
+                schedule = recipe.schedule.model_dump() if name == recipe.schedule.name else name
+                for stop in stopping:
+                    for amount in smoothing:
+                        changed = recipe.with_(
+                            optimizer=optimizer,
+                            schedule=schedule,
+                            regularization={"early_stopping": stop, "label_smoothing": amount},
+                        )
+                        found.setdefault(changed.key, changed)
+    return list(found.values())
+
+
+def alike(left: Recipe, right: Recipe) -> bool:
+    """Whether two recipes are the same guess: all equal but a rate within a factor of 1.6."""
+    ratio = left.optimizer.number("lr") / right.optimizer.number("lr")
+    return (
+        left.optimizer.name == right.optimizer.name
+        and left.schedule.name == right.schedule.name
+        and left.normalization == right.normalization
+        and left.horizon == right.horizon
+        and 1 / 1.6 < ratio < 1.6
+    )

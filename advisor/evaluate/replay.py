@@ -1,0 +1,223 @@
+"""Replay: what the advice would have been on each known task, had its data set been unknown.
+
+Everything is fitted inside the fold; recipes are chosen on validation and reported on test; the
+profile is of the tier that a tenth of the task's budget pays for. The advice chooses only among
+recipes that every task ran, so that every choice has a result.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from advisor import meta_model
+from advisor.evaluate.report import Column, Method, Report
+from advisor.features import TASK_UNITS, Matrix
+from advisor.knowledge import Knowledge, load_knowledge
+from advisor.meta_model import MetaModel
+from advisor.portfolio import greedy_portfolio
+from knowledge_base.splits import Fold, load_folds
+from knowledge_base.store import SHIPPED
+from probes.profile import tier_for
+from probes.recipe.schema import Recipe
+
+KS = (1, 3, 5)
+RANDOM = (5, 10, 25, 50)
+SEARCH = (5, 10, 25)
+BUDGET = 0.1
+_RESAMPLES = 200
+_BOOTSTRAP = 2000
+_TITLES = {"dataset": "data set", "dataset_and_family": "data set and family"}
+_COPIED = {"optimizer": {"name": "adamw", "lr": 1e-3}, "schedule": "cosine"}
+_NADAM = {"optimizer": {"name": "nadam", "lr": 2e-3}, "schedule": "constant"}
+
+
+@dataclass
+class _Tally:
+    """Per task: the test regret of every method, and what is told of the advice."""
+
+    groups: list[str] = field(default_factory=list)
+    regrets: dict[tuple[str, int], list[float]] = field(default_factory=dict)
+    covered: list[float] = field(default_factory=list)
+    widths: list[float] = field(default_factory=list)
+    correlations: list[float] = field(default_factory=list)
+    abstained: list[float] = field(default_factory=list)
+    shares: list[float] = field(default_factory=list)
+
+    def add(self, name: str, runs: int, regret: float) -> None:
+        self.regrets.setdefault((name, runs), []).append(regret)
+
+
+def replay(
+    folder: Path | None = None,
+    seed: int = 0,
+    report: Callable[[str], None] = lambda message: None,
+) -> Report:
+    """Measure the advice and what it competes with.
+
+    Args:
+        folder: Of the packed knowledge base; None for the shipped one.
+        seed: Of resampling and LightGBM.
+        report: Told of progress.
+    """
+    source = folder or SHIPPED
+    tiers: dict[int, Knowledge] = {}
+
+    def knowledge(tier: int) -> Knowledge:
+        if tier not in tiers:
+            tiers[tier] = load_knowledge(tier, source)
+        return tiers[tier]
+
+    columns = []
+    for name, folds in load_folds().items():
+        tally = _Tally()
+        for position, fold in enumerate(folds):
+            _replay_fold(fold, knowledge, tally, seed)
+            report(f"{_TITLES[name]} left out: fold {position + 1} of {len(folds)}")
+        columns.append(_column(_TITLES[name], tally, seed))
+    spreads = [test.seed_spread for _, test in knowledge(0).scales]
+    return Report(
+        made_by="advisor evaluate",
+        date=datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+        versions=_versions(),
+        seed=seed,
+        recipes=len(knowledge(0).recipes),
+        columns=tuple(columns),
+        seed_spread=median(spreads) if spreads else 0.0,
+    )
+
+
+def _replay_fold(
+    fold: Fold, knowledge: Callable[[int], Knowledge], tally: _Tally, seed: int
+) -> None:
+    models: dict[int, MetaModel] = {}
+    base = knowledge(0)
+    names = [row.name for row in base.rows]
+    train = [names.index(name) for name in fold.train if name in names]
+    portfolio = greedy_portfolio(base.regrets[train], max(KS))
+    for name in fold.test:
+        if name not in names:
+            continue
+        task = names.index(name)
+        row = base.rows[task]
+        tier = tier_for(BUDGET * row.steps)
+        here = knowledge(tier)
+        if tier not in models:
+            models[tier] = meta_model.fit(here.part(train), seed)
+        model = models[tier]
+        features = dict(zip(TASK_UNITS, here.features[0, task].tolist(), strict=True))
+        scores = model.scores(features, here.recipes, row.steps, row.batch_size)
+        abstains = model.abstains(features)
+        order = model.portfolio if abstains else [int(i) for i in scores.argsort()[: max(KS)]]
+        tally.groups.append(row.group)
+        tally.abstained.append(float(abstains))
+        tally.shares.append(tier / row.steps)
+        first = here.regrets[task, order[0]]
+        score = float(model.means[order[0]] if abstains else scores[order[0]])
+        low, high = max(score + model.low, 0.0), min(score + model.high, 1.0)
+        tally.covered.append(float(low <= first <= high))
+        tally.widths.append(high - low)
+        tally.correlations.append(_rank_correlation(scores, here.regrets[task]))
+        _add_methods(here, task, order, portfolio, tally, np.random.default_rng(seed + task))
+
+
+def _add_methods(
+    base: Knowledge,
+    task: int,
+    order: list[int],
+    portfolio: list[int],
+    tally: _Tally,
+    random: np.random.Generator,
+) -> None:
+    validation, test = base.regrets[task], base.test_regrets[task]
+
+    def chosen(candidates: list[int]) -> float:
+        return float(test[min(candidates, key=lambda index: validation[index])])
+
+    for k in KS:
+        tally.add("advice", k, chosen(order[:k]))
+    for k in KS:
+        tally.add("single best recipe" if k == 1 else "portfolio", k, chosen(portfolio[:k]))
+    for title, plain in (("AdamW 1e-3 cosine", _COPIED), ("NAdam defaults", _NADAM)):
+        tally.add(title, 1, chosen([base.recipes.index(Recipe.parse(plain))]))
+    for n in RANDOM:
+        draws = [
+            chosen(random.choice(len(test), size=n, replace=False).tolist())
+            for _ in range(_RESAMPLES)
+        ]
+        tally.add("random search", n, float(np.mean(draws)))
+    searched = base.searched[task]
+    for n in SEARCH:
+        if len(searched) >= n:
+            first = searched[:n]
+            tally.add("TPE, one study", n, float(first[first[:, 0].argmin(), 1]))
+        else:
+            tally.add("TPE, one study", n, float("nan"))
+    tally.add("best known of the set", len(test), chosen(list(range(len(test)))))
+
+
+def _column(title: str, tally: _Tally, seed: int) -> Column:
+    groups = sorted(set(tally.groups))
+    members = [[i for i, group in enumerate(tally.groups) if group == name] for name in groups]
+    random = np.random.default_rng(seed)
+    draws = [
+        np.concatenate([members[i] for i in random.integers(len(members), size=len(members))])
+        for _ in range(_BOOTSTRAP)
+    ]
+    methods = []
+    for (name, runs), values in tally.regrets.items():
+        array = np.asarray(values)
+        if not np.isfinite(array).all():
+            continue
+        means = [array[draw].mean() for draw in draws]
+        low, high = np.quantile(means, [0.025, 0.975])
+        methods.append(
+            Method(
+                name=name, runs=runs, mean=float(array.mean()), low=float(low), high=float(high),
+                median=float(np.median(array)), p95=float(np.quantile(array, 0.95)),
+            )
+        )  # fmt: skip
+    advice = np.asarray(tally.regrets["advice", 1])
+    single = np.asarray(tally.regrets["single best recipe", 1])
+    best = next(np.asarray(v) for (name, _), v in tally.regrets.items() if name.startswith("best"))
+
+    def gap(index: Matrix | slice) -> float:
+        room = single[index].mean() - best[index].mean()
+        return float((single[index].mean() - advice[index].mean()) / max(room, 1e-9))
+
+    gaps = [gap(draw) for draw in draws]
+    return Column(
+        left_out=title,
+        tasks=len(tally.groups),
+        datasets=len(groups),
+        methods=tuple(methods),
+        gap_closed=(
+            gap(slice(None)), float(np.quantile(gaps, 0.025)), float(np.quantile(gaps, 0.975)),
+        ),
+        coverage=float(np.mean(tally.covered)),
+        width=float(np.mean(tally.widths)),
+        rank_correlation=float(np.mean(tally.correlations)),
+        abstained=float(np.mean(tally.abstained)),
+        probe_share=float(np.mean(tally.shares)),
+    )  # fmt: skip
+
+
+def _rank_correlation(left: Matrix, right: Matrix) -> float:
+    ranks = [values.argsort().argsort().astype(float) for values in (left, right)]
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in ("optimizer-advisor", "torch", "lightgbm"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "source"
+    return found

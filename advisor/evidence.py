@@ -1,0 +1,72 @@
+"""Evidence in words: what speaks for a recipe, from runs on similar tasks and from the probes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from advisor.features import Matrix
+from advisor.knowledge import recipe_matrix
+from advisor.meta_model import MetaModel
+from probes.recipe.schema import Recipe
+
+SIMILAR = 5
+COPIED = Recipe.parse({"optimizer": {"name": "adamw", "lr": 1e-3}, "schedule": "cosine"})
+_RACERS = {"muon": "race.muon", "momentum": "race.momentum", "nesterov": "race.momentum"}
+
+
+def nearest_reference(model: MetaModel, recipe: Recipe) -> tuple[int, bool]:
+    """Index of the reference recipe nearest to this one, and whether it is this one."""
+    for index, known in enumerate(model.recipes):
+        if known.key == recipe.key:
+            return index, True
+    standard = model.gaussian.recipe_standard
+    here = standard(recipe_matrix([recipe]))[0]
+    known_rows = standard(recipe_matrix(model.recipes))
+    return int(((known_rows - here) ** 2).sum(1).argmin()), False
+
+
+def evidence(
+    model: MetaModel, recipe: Recipe, similarity: Matrix, values: Mapping[str, float]
+) -> tuple[str, ...]:
+    """Sentences that speak for (or against) a recipe.
+
+    Args:
+        model: The meta-model, with the runs it knows.
+        recipe: The recipe.
+        similarity: (T,) similarity of the task to the known ones.
+        values: The profile's values.
+    """
+    order = similarity.argsort()[::-1][:SIMILAR]
+    index, same = nearest_reference(model, recipe)
+    mine = model.regrets[order, index]
+    subject = "this recipe" if same else f"its nearest relative ({model.recipes[index].describe()})"
+    names = ", ".join(model.names[i] for i in order)
+    lines = [
+        f"on the {len(order)} most similar known tasks ({names}) {subject} ended at a mean regret "
+        f"of {mine.mean():.2f}" + _beside_copied(model, order)
+    ]
+    ranks = model.regrets[order].argsort(1).argsort(1)[:, index] + 1
+    lines.append(
+        f"there it ranked {', '.join(str(int(rank)) for rank in ranks)} of {len(model.recipes)}"
+    )
+    racer = _RACERS.get(recipe.optimizer.name)
+    if racer and f"{racer}.lead" in values:
+        lead = values[f"{racer}.lead"]
+        word = "lower" if lead > 0 else "higher"
+        factor = math.exp(abs(lead))
+        lines.append(
+            f"in a short race on your task {recipe.optimizer.name} ended with a training loss "
+            f"{factor:.2f} x {word} than AdamW 3e-3"
+        )
+    return tuple(lines)
+
+
+def _beside_copied(model: MetaModel, order: Matrix) -> str:
+    keys = [known.key for known in model.recipes]
+    if COPIED.key not in keys:
+        return ""
+    column = keys.index(COPIED.key)
+    return f" (AdamW 1e-3 cosine: {np.mean(model.regrets[order, column]):.2f})"

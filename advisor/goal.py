@@ -1,0 +1,126 @@
+"""What the user is after: the best result at the end, or the target soonest."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from advisor.evidence import COPIED
+from advisor.features import Matrix
+from advisor.shipped import Loaded
+from probes.errors import UserError, unknown_name
+from probes.profile import Profile
+from probes.recipe.schema import Recipe
+from probes.task import Prepared
+
+HORIZONS = (1.0, 0.7, 0.5, 0.3)
+"""Shares of the budget among which "fastest" chooses; known tasks ran 0.3 and 1."""
+_CONSIDERED = 60
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20,
+          "GIB": 2**30}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A goal that was checked."""
+
+    name: Literal["best", "fastest"]
+    target: float | None
+
+
+def parse_goal(name: str, target: float | None) -> Goal:
+    """Check a goal and its target.
+
+    Raises:
+        UserError: An unknown goal, or a target that makes no sense.
+    """
+    if name == "best":
+        if target is not None:
+            raise UserError("a target with goal fastest alone", "goal best", "leave target out")
+        return Goal("best", None)
+    if name != "fastest":
+        raise unknown_name("a goal", name, ("best", "fastest"))
+    if target is not None and not (isinstance(target, (int, float)) and math.isfinite(target)):
+        raise UserError("a target as a validation loss", repr(target), "give a number")
+    return Goal("fastest", target)
+
+
+def parse_memory(memory: int | str | None) -> int | None:
+    """Bytes, from a number or a text such as "2GB".
+
+    Raises:
+        UserError: Anything else.
+    """
+    if memory is None:
+        return None
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(memory))
+    size = _UNITS.get(match[2].upper()) if match else None
+    if isinstance(memory, bool) or match is None or size is None or float(match[1]) <= 0:
+        raise UserError("max_memory as bytes or a text such as 2GB", repr(memory), "change it")
+    return int(float(match[1]) * size)
+
+
+def rank_fastest(
+    pool: Sequence[Recipe],
+    scores: Matrix,
+    goal: Goal,
+    profile: Profile,
+    loaded: Loaded,
+    similarity: Matrix,
+    features: dict[str, float],
+    prepared: Prepared,
+) -> tuple[list[Recipe], Matrix, list[int], str]:
+    """Candidates ordered by predicted seconds to the target.
+
+    Each promising recipe is offered at several horizons; those predicted to reach the target come
+    first, the cheapest in front; then the rest by score.
+
+    Returns:
+        Candidates, their scores, their order, and the target in words.
+    """
+    model = loaded.model
+    copied = float(model.scores(features, [COPIED], prepared.steps, prepared.batch_size)[0])
+    wanted, words = copied, "what AdamW 1e-3 cosine is predicted to reach"
+    if goal.target is not None:
+        wanted = _regret_of(goal.target, profile, loaded, similarity)
+        words = f"a validation loss of {goal.target:g}"
+    best = [pool[i] for i in np.asarray(scores).argsort()[:_CONSIDERED]]
+    offered = [
+        recipe.with_(horizon=round(recipe.horizon * horizon, 3))
+        for recipe in best
+        for horizon in HORIZONS
+    ]
+    found = model.scores(features, offered, prepared.steps, prepared.batch_size)
+    seconds = np.asarray(
+        [loaded.relative_seconds.get(r.optimizer.name, 1.0) * r.horizon for r in offered]
+    )
+    reached = found <= wanted
+    order = sorted(
+        range(len(offered)),
+        key=lambda i: (not reached[i], seconds[i] if reached[i] else 0, found[i]),
+    )
+    share = f"{int(reached.sum())} of {len(offered)} candidates are predicted to reach it"
+    return offered, found, order, f"target: {words} (regret {wanted:.2f}); {share}"
+
+
+def _regret_of(target: float, profile: Profile, loaded: Loaded, similarity: Matrix) -> float:
+    """A loss on the regret scale, by how far losses fell on similar tasks."""
+    initial = profile.values.get("landmark.initial_loss", profile.values.get("data.chance_loss"))
+    if initial is None or initial <= 0 or target <= 0:
+        raise UserError(
+            "a positive loss as target and a budget that pays for a probe",
+            f"target {target:g} and tier {profile.tier}", "raise the budget or leave target out",
+        )  # fmt: skip
+    if target >= initial:
+        raise UserError(
+            f"a target below the untrained loss, {initial:.3g}", f"{target:g}", "lower it"
+        )
+    ranges = np.asarray([loaded.log_ranges[name] for name in loaded.model.names])
+    weights = similarity / max(float(similarity.sum()), 1e-12)
+    span = float((weights * ranges).sum())
+    return float(np.clip(1.0 - math.log(initial / target) / max(span, 1e-6), 0.0, 1.0))

@@ -1,0 +1,232 @@
+"""The meta-model: ranks recipes for a task from its profile, with an interval, or abstains.
+
+A Gaussian over (task, recipe) outcomes predicts; LightGBM predicts, from all features, what the
+Gaussian gets wrong on tasks it has not seen, and a share of that is added. That share, the
+interval and the abstention rule come from predictions on tasks whose data set was left out. Below
+both lies the greedy portfolio, which answers when the task is unlike anything known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from advisor.boosting import fit_booster, predict_booster
+from advisor.features import (
+    RECIPE_GROUPS,
+    RECIPE_UNITS,
+    TASK_GROUPS,
+    TASK_UNITS,
+    Matrix,
+    feature_rows,
+)
+from advisor.gaussian import OutcomeGaussian
+from advisor.knowledge import Knowledge, recipe_matrix
+from advisor.portfolio import greedy_portfolio
+from probes.recipe.schema import Recipe
+
+if TYPE_CHECKING:
+    import lightgbm
+
+WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Shares of LightGBM's correction that nested validation chooses among."""
+PORTFOLIO_SIZE = 10
+COVERAGE = 0.9
+_INNER_FOLDS = 6
+_WATCHED = 10
+_FLOOR_QUANTILE = 0.02
+
+
+@dataclass
+class MetaModel:
+    """A fitted meta-model for one tier of profiles.
+
+    Attributes:
+        tier: Tier of the profiles it was fitted on.
+        gaussian: The Gaussian part.
+        booster: The LightGBM part.
+        weight: Share of LightGBM's correction that is added.
+        low: What is added to a score for the lower end of the interval (at most 0).
+        high: The same for the upper end (at least 0).
+        floor: Similarity to the nearest known task below which it abstains.
+        recipes: The reference recipes.
+        means: (R,) mean regret of each over the known tasks.
+        portfolio: Indices of the greedy portfolio, in order.
+        names: Names of the known tasks.
+        regrets: (T, R) their regrets, for evidence.
+    """
+
+    tier: int
+    gaussian: OutcomeGaussian
+    booster: lightgbm.Booster
+    weight: float
+    low: float
+    high: float
+    floor: float
+    recipes: tuple[Recipe, ...]
+    means: Matrix
+    portfolio: list[int]
+    names: tuple[str, ...]
+    regrets: Matrix
+
+    def scores(
+        self, task: Mapping[str, float], recipes: Sequence[Recipe], steps: int, batch_size: int
+    ) -> Matrix:
+        """(n,) predicted normalized regrets, any recipes; lower is better."""
+        vector = np.asarray([task[name] for name in TASK_UNITS])
+        smooth = self.gaussian.predict(vector, recipe_matrix(recipes))
+        if self.weight == 0.0:
+            return smooth
+        rows = feature_rows(task, recipes, steps, batch_size)
+        return _blend(smooth, predict_booster(self.booster, rows), self.weight)
+
+    def similarities(self, task: Mapping[str, float]) -> Matrix:
+        """(T,) similarity to the known tasks, in [0, 1]."""
+        return self.gaussian.similarity(np.asarray([task[name] for name in TASK_UNITS]))
+
+    def abstains(self, task: Mapping[str, float]) -> bool:
+        """Whether the task looks unlike anything known."""
+        return bool(self.similarities(task).max() < self.floor)
+
+
+def fit(
+    knowledge: Knowledge, seed: int = 0, iterations: int = 40, start: Matrix | None = None
+) -> MetaModel:
+    """Fit on a knowledge base (or the training part of a fold).
+
+    Args:
+        knowledge: Tasks, recipes, regrets and profiles.
+        seed: Of LightGBM's draws.
+        iterations: Of the Gaussian's hyperparameter search.
+        start: Hyperparameters to start from (those of another tier on the same tasks).
+    """
+    gaussian = _gaussian(knowledge, start, iterations)
+    smooth, nearest = _left_out(knowledge, gaussian.parameters)
+    boosted = _corrections(knowledge, gaussian.parameters, seed)
+    weight = _best_weight(knowledge.regrets, smooth, boosted)
+    low, high = _interval(knowledge.regrets, _blend(smooth, boosted, weight))
+    return MetaModel(
+        tier=knowledge.tier,
+        gaussian=gaussian,
+        booster=_booster(knowledge, smooth, seed),
+        weight=weight,
+        low=low,
+        high=high,
+        floor=float(np.quantile(nearest, _FLOOR_QUANTILE)),
+        recipes=knowledge.recipes,
+        means=knowledge.regrets.mean(0),
+        portfolio=greedy_portfolio(knowledge.regrets, PORTFOLIO_SIZE),
+        names=tuple(row.name for row in knowledge.rows),
+        regrets=knowledge.regrets,
+    )
+
+
+def _gaussian(knowledge: Knowledge, start: Matrix | None, iterations: int) -> OutcomeGaussian:
+    return OutcomeGaussian.fit(
+        knowledge.mean_features,
+        knowledge.recipe_matrix,
+        knowledge.regrets,
+        _columns(TASK_GROUPS, list(TASK_UNITS)),
+        _columns(RECIPE_GROUPS, list(RECIPE_UNITS)),
+        start,
+        iterations,
+    )
+
+
+def _columns(groups: Mapping[str, Sequence[str]], names: list[str]) -> list[list[int]]:
+    return [[names.index(member) for member in members] for members in groups.values()]
+
+
+def _booster(knowledge: Knowledge, smooth: Matrix, seed: int) -> lightgbm.Booster:
+    """LightGBM on what the Gaussian got wrong, for every seed's profile of every task."""
+    wrong = knowledge.regrets - smooth
+    centred = wrong - wrong.mean(1, keepdims=True)
+    rows, targets = [], []
+    for features in knowledge.features:
+        for task in range(len(knowledge.rows)):
+            rows.append(knowledge.pair_rows(task, features[task]))
+            targets.append(centred[task])
+    return fit_booster(np.concatenate(rows), np.concatenate(targets), seed)
+
+
+def _blend(smooth: Matrix, boosted: Matrix, weight: float) -> Matrix:
+    """The Gaussian's prediction with a share of the correction."""
+    blended: Matrix = smooth + weight * boosted
+    return blended
+
+
+def _inner_folds(knowledge: Knowledge) -> list[tuple[list[int], list[int]]]:
+    """(train, test) tasks, data sets kept together."""
+    groups = list(dict.fromkeys(row.group for row in knowledge.rows))
+    folds = min(_INNER_FOLDS, len(groups))
+    found = []
+    for fold in range(folds):
+        held = {group for position, group in enumerate(groups) if position % folds == fold}
+        test = [i for i, row in enumerate(knowledge.rows) if row.group in held]
+        found.append(([i for i in range(len(knowledge.rows)) if i not in set(test)], test))
+    return found
+
+
+def _left_out(knowledge: Knowledge, parameters: Matrix) -> tuple[Matrix, Matrix]:
+    """The Gaussian's predictions with each task's data set left out, and nearest similarities."""
+    smooth = np.zeros_like(knowledge.regrets)
+    nearest = np.zeros(len(knowledge.rows))
+    for train, test in _inner_folds(knowledge):
+        gaussian = _gaussian(knowledge.part(train), parameters, 0)
+        for i in test:
+            # a profile of one seed, as a user has
+            features = knowledge.features[i % len(knowledge.features), i]
+            smooth[i] = gaussian.predict(features, knowledge.recipe_matrix)
+            nearest[i] = gaussian.similarity(features).max()
+    return smooth, nearest
+
+
+def _corrections(knowledge: Knowledge, parameters: Matrix, seed: int) -> Matrix:
+    """LightGBM's corrections with each task's data set left out."""
+    boosted = np.zeros_like(knowledge.regrets)
+    for train, test in _inner_folds(knowledge):
+        part = knowledge.part(train)
+        booster = _booster(part, _left_out(part, parameters)[0], seed)
+        for i in test:
+            features = knowledge.features[i % len(knowledge.features), i]
+            boosted[i] = predict_booster(booster, knowledge.pair_rows(i, features))
+    return boosted
+
+
+def _best_weight(regrets: Matrix, smooth: Matrix, boosted: Matrix) -> float:
+    """The share with the least squared error of differences among the recipes that matter.
+
+    Those are the ones that stand near the top with or without the correction: errors at the
+    bottom change no advice.
+    """
+    centred = regrets - regrets.mean(1, keepdims=True)
+    top = np.zeros(regrets.shape, dtype=bool)
+    for part in (smooth, smooth + boosted):
+        ranks = part.argsort(1).argsort(1)
+        top |= ranks < 2 * _WATCHED
+    errors = [
+        float(
+            (
+                (_blend(smooth - smooth.mean(1, keepdims=True), boosted, w) - centred)[top] ** 2
+            ).mean()
+        )
+        for w in WEIGHTS
+    ]
+    return WEIGHTS[int(np.argmin(errors))]
+
+
+def _interval(regrets: Matrix, predicted: Matrix) -> tuple[float, float]:
+    """Conformal offsets over tasks for the recipes that would be recommended.
+
+    Quantiles of (regret - score) over tasks and their first recipes, with the finite-sample
+    correction for the number of tasks (Vovk et al. 2005; Romano et al. 2019).
+    """
+    order = predicted.argsort(1)[:, :_WATCHED]
+    residuals = np.take_along_axis(regrets - predicted, order, 1).ravel()
+    tasks = regrets.shape[0]
+    tail = max((1.0 - COVERAGE) / 2.0 - 0.5 / tasks, 0.0)
+    low, high = np.quantile(residuals, [tail, 1.0 - tail])
+    return min(float(low), 0.0), max(float(high), 0.0)

@@ -1,0 +1,294 @@
+"""The way of the data: task -> profile -> scores -> candidates -> ranking with evidence."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from advisor.advice import Advice, Candidate, Cost, Expected, ProbeCost, TaskFacts
+from advisor.budget import Budget, parse_budget
+from advisor.candidates import Applicable, alike, applicable, neighbours
+from advisor.evidence import COPIED, evidence, nearest_reference
+from advisor.features import Matrix, task_features
+from advisor.goal import Goal, parse_goal, parse_memory, rank_fastest
+from advisor.shipped import Loaded, load_shipped
+from probes.errors import UserError
+from probes.measures.base import TIERS
+from probes.profile import FACTS_ONLY, Profile, take_profile, tier_for
+from probes.recipe.schema import Recipe
+from probes.task import Task, resolve_device
+
+RANKED = 10
+_PROMISING = 12
+UNSEEN_MARGIN = 0.02
+"""How much better than every reference recipe a recipe no task has run must be predicted to be:
+the best of many predictions is better than it is."""
+_Say = Callable[[str], None]
+
+
+def recommend(
+    model: nn.Module | Callable[[], nn.Module] | Task,
+    data: Any = None,
+    loss: Any = None,
+    metric: Any = None,
+    steps: int | None = None,
+    epochs: float | None = None,
+    budget: str = "10%",
+    goal: str = "best",
+    target: float | None = None,
+    max_memory: int | str | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    *,
+    training_step: Callable[..., Any] | None = None,
+    batch_size: int | None = None,
+    progress: _Say | None = None,
+) -> Advice:
+    """Recommend a training recipe from short probes on your own model and data.
+
+    Args:
+        model: A module, a callable that makes one, or a whole Task (then leave ``data`` out).
+        data: A DataLoader, a Dataset, a pair of tensors or arrays, or a (train, validation) pair.
+        loss: See ``Task``.
+        metric: See ``Task``.
+        steps: Budget of one full training in optimizer steps.
+        epochs: The same in passes over the data.
+        budget: What probing may cost: "10%" of one full training, or "60s".
+        goal: "best" result at the end, or "fastest" to the target.
+        target: For "fastest": a validation loss; None: what AdamW 1e-3 cosine should reach.
+        max_memory: Bytes (or "2GB") for weights, gradients and optimizer state.
+        device: "auto", "cpu", "cuda", ...
+        seed: Of the probes.
+        training_step: ``(model, batch) -> loss``, see ``Task``.
+        batch_size: Samples a batch, see ``Task``.
+        progress: Told in words what is going on.
+
+    Returns:
+        The ranking with expected regret, cost and evidence. Nothing of yours is changed.
+
+    Raises:
+        UserError: Something handed over is wrong.
+    """
+    say = progress or (lambda message: None)
+    limit = parse_budget(budget)
+    aim = parse_goal(goal, target)
+    memory = parse_memory(max_memory)
+    task = _as_task(model, data, loss, metric, steps, epochs, training_step, batch_size)
+    where = resolve_device(device)
+    begin = time.perf_counter()
+    prepared = task.prepared
+    for note in prepared.notes:
+        say(note)
+    profile, passes = _profile(task, limit, where, seed, begin, say)
+    seconds = time.perf_counter() - begin
+    loaded = load_shipped(_nearest_tier(profile.tier))
+    say(f"ranking with what {len(loaded.model.names)} known tasks say")
+    ranking, abstained, reason = _rank(task, profile, loaded, aim, memory)
+    advice = Advice(
+        task=TaskFacts(
+            name=task.name, loss=prepared.objective.loss_name,
+            metric=None if prepared.objective.metric is None else prepared.objective.metric.name,
+            batch_size=prepared.batch_size, steps=prepared.steps,
+            train_samples=_length(task), device=where, notes=prepared.notes,
+        ),
+        profile=profile.model_dump(mode="json", by_alias=True),
+        ranking=ranking,
+        probe=ProbeCost(passes=passes, seconds=seconds, share=passes / prepared.steps),
+        abstained=abstained,
+        reason=reason,
+    )  # fmt: skip
+    return advice.attach(task)
+
+
+def _as_task(
+    model: Any, data: Any, loss: Any, metric: Any, steps: Any, epochs: Any, training_step: Any,
+    batch_size: Any,
+) -> Task:  # fmt: skip
+    if isinstance(model, Task):
+        given = {"data": data, "loss": loss, "metric": metric, "epochs": epochs,
+                 "training_step": training_step, "batch_size": batch_size}  # fmt: skip
+        for name, value in given.items():
+            if value is not None:
+                raise UserError(f"a Task alone, or a model and its {name}", "both",
+                                f"set {name} in the Task")  # fmt: skip
+        return model if steps is None else model.with_steps(steps)
+    if data is None:
+        raise UserError(
+            "data beside the model", "none", "call recommend(model, data) or recommend(task)"
+        )
+    return Task(
+        model=model, train=data, loss=loss, metric=metric, steps=steps, epochs=epochs,
+        training_step=training_step, batch_size=batch_size,
+    )  # fmt: skip
+
+
+def _length(task: Task) -> int:
+    from probes.measures.data_facts import known_length
+
+    return known_length(task.prepared.train) or 0
+
+
+def _profile(
+    task: Task, limit: Budget, device: str, seed: int, begin: float, say: _Say
+) -> tuple[Profile, float]:
+    """The profile that the budget pays for, and all passes spent on the way."""
+    steps = task.prepared.steps
+    if limit.share is not None:
+        tier = tier_for(limit.share * steps)
+        say(_saying(tier, limit.share * steps))
+        profile = take_profile(task, tier=tier, seed=seed, device=device)
+        return profile, profile.passes
+    assert limit.seconds is not None  # noqa: S101 - a budget is one of the two
+    profile, spent = take_profile(task, tier=FACTS_ONLY, seed=seed, device=device), 0.0
+    spent += profile.passes
+    per_pass = _seconds_a_pass(task, device, seed)
+    spent += 2.0
+    for tier in TIERS:
+        left = limit.seconds - (time.perf_counter() - begin)
+        if tier * per_pass > left or tier > max(steps // 2, TIERS[0]):
+            break
+        say(_saying(tier, tier))
+        profile = take_profile(task, tier=tier, seed=seed, device=device)
+        spent += profile.passes
+        per_pass = profile.seconds / max(profile.passes, 1.0)
+    return profile, spent
+
+
+def _saying(tier: int, passes: float) -> str:
+    if tier == FACTS_ONLY:
+        return (
+            f"the budget pays for {passes:.0f} passes, fewer than the {TIERS[0]} of the smallest "
+            "probe: going by facts of model and data alone"
+        )
+    return f"probing: {tier} passes at most"
+
+
+def _seconds_a_pass(task: Task, device: str, seed: int) -> float:
+    """Wall time of a training step, after one to warm up."""
+    from probes.training import train
+
+    run = None
+    for _ in range(2):
+        run = train(task, COPIED, seed=seed, device=device, stop_after=1, points=0,
+                    evaluate="nothing")  # fmt: skip
+    assert run is not None  # noqa: S101
+    return run.seconds_per_step
+
+
+def _nearest_tier(tier: int) -> int:
+    return tier if tier in (FACTS_ONLY, *TIERS) else tier_for(tier)
+
+
+def _rank(
+    task: Task, profile: Profile, loaded: Loaded, goal: Goal, memory: int | None
+) -> tuple[tuple[Candidate, ...], bool, str]:
+    """The ranking, whether the meta-model abstained, and why in words."""
+    model, prepared = loaded.model, task.prepared
+    features = task_features(profile.values, prepared.steps, prepared.batch_size)
+    similarity = model.similarities(features)
+    test = Applicable(task, memory)
+    known = applicable(model.recipes, test)
+    if not known:
+        why = test.reason(model.recipes[0]) or ""
+        raise UserError("a recipe that can serve this task", f"none: {why}", "raise max_memory")
+    abstained = model.abstains(features)
+    if abstained:
+        index = {recipe.key: i for i, recipe in enumerate(model.recipes)}
+        portfolio = [model.recipes[i] for i in model.portfolio]
+        pool = [recipe for recipe in portfolio if test.reason(recipe) is None] or known
+        scores = np.asarray([model.means[index[recipe.key]] for recipe in pool])
+        order = list(range(len(pool)))
+        reason = (
+            f"abstained: the nearest known task has similarity {similarity.max():.2f}, below "
+            f"{model.floor:.2f}; the portfolio that serves all known tasks best answers"
+        )
+    else:
+        pool, scores = _scored(task, known, loaded, features)
+        order = list(scores.argsort())
+        nearest = model.names[int(similarity.argmax())]
+        reason = (
+            f"the profile (tier {profile.tier}) is most like {nearest} "
+            f"(similarity {similarity.max():.2f} of 1); ranked by predicted regret"
+        )
+    if goal.name == "fastest":
+        pool, scores, order, why = rank_fastest(
+            pool, scores, goal, profile, loaded, similarity, features, prepared
+        )
+        reason = f"{reason}; {why}"
+    chosen = _short_list(pool, order, test)
+    ranking = tuple(
+        _candidate(pool[i], float(scores[i]), loaded, similarity, profile, test, task)
+        for i in chosen
+    )
+    return ranking, abstained, reason
+
+
+def _scored(
+    task: Task, known: list[Recipe], loaded: Loaded, features: dict[str, float]
+) -> tuple[list[Recipe], Matrix]:
+    """Reference recipes and neighbours of the best of them, with their scores."""
+    model, prepared = loaded.model, task.prepared
+
+    def score(recipes: Sequence[Recipe]) -> Matrix:
+        return model.scores(features, recipes, prepared.steps, prepared.batch_size)
+
+    first = score(known)
+    promising = [known[i] for i in first.argsort()[:_PROMISING]]
+    keys = {recipe.key for recipe in known}
+    near = [
+        recipe
+        for recipe in neighbours(promising, prepared.objective.cross_entropy)
+        if recipe.key not in keys
+    ]
+    if not near:
+        return known, first
+    return [*known, *near], np.concatenate([first, score(near) + UNSEEN_MARGIN])
+
+
+def _short_list(pool: Sequence[Recipe], order: Sequence[int], test: Applicable) -> list[int]:
+    """The first of the order, without near repetitions and without what cannot step."""
+    chosen: list[int] = []
+    for index in order:
+        if len(chosen) == RANKED:
+            break
+        if any(alike(pool[index], pool[other]) for other in chosen):
+            continue
+        if test.steps_once(pool[index]):
+            chosen.append(int(index))
+    if not chosen:
+        raise UserError(
+            "a model that some optimizer can train", "one on which none could step",
+            "check parameters and dtypes",
+        )  # fmt: skip
+    return chosen
+
+
+def _candidate(
+    recipe: Recipe, score: float, loaded: Loaded, similarity: Matrix, profile: Profile,
+    test: Applicable, task: Task,
+) -> Candidate:  # fmt: skip
+    model, prepared = loaded.model, task.prepared
+    size = (recipe.batch_size or prepared.batch_size) / prepared.batch_size
+    relative = loaded.relative_seconds.get(recipe.optimizer.name, 1.0)
+    _, same = nearest_reference(model, recipe)
+    lines = evidence(model, recipe, similarity, profile.values)
+    if not same:
+        lines = (*lines, "no known task ran exactly this recipe: its score is a prediction")
+    return Candidate(
+        recipe=recipe.with_(batch_size=recipe.batch_size or prepared.batch_size),
+        expected=Expected(
+            score=min(max(score, 0.0), 1.0),
+            low=min(max(score + model.low, 0.0), 1.0),
+            high=min(max(score + model.high, 0.0), 1.0),
+        ),
+        cost=Cost(
+            seconds_per_step=(profile.seconds_per_pass or 0.0) * size * relative,
+            passes_per_step=recipe.passes_per_step,
+            state_bytes=test.state_bytes(recipe),
+        ),
+        evidence=lines,
+    )

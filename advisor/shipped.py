@@ -1,0 +1,159 @@
+"""The meta-models as files: JSON for the Gaussian and the facts, LightGBM's text for the rest."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from advisor import meta_model
+from advisor.features import VERSION, feature_names
+from advisor.gaussian import OutcomeGaussian
+from advisor.knowledge import Knowledge, load_knowledge
+from advisor.meta_model import MetaModel
+from knowledge_base.store import SHIPPED, load_recipes, load_runs, read_json
+from probes.errors import UserError
+from probes.measures.base import TIERS
+from probes.profile import FACTS_ONLY
+from probes.recipe.schema import Recipe
+
+FOLDER = Path(__file__).parent / "data"
+ALL_TIERS = (FACTS_ONLY, *TIERS)
+_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A meta-model with what is known beside it.
+
+    Attributes:
+        model: The meta-model.
+        relative_seconds: Wall time of a step over AdamW's, by optimizer, median over tasks.
+        log_ranges: Natural log of untrained over best loss, by task.
+    """
+
+    model: MetaModel
+    relative_seconds: dict[str, float]
+    log_ranges: dict[str, float]
+
+
+def fit_shipped(
+    knowledge: Path | None = None,
+    folder: Path | None = None,
+    seed: int = 0,
+    report: Callable[[str], None] = lambda message: None,
+) -> dict[str, Any]:
+    """Fit a meta-model for every tier and write them.
+
+    Args:
+        knowledge: Folder of the packed knowledge base; None for the shipped one.
+        folder: Where the models go; None for the package.
+        seed: Of LightGBM's draws.
+        report: Told of progress.
+
+    Returns:
+        Facts of each tier's model.
+    """
+    source, target = knowledge or SHIPPED, folder or FOLDER
+    target.mkdir(parents=True, exist_ok=True)
+    seconds = _relative_seconds(source)
+    summary: dict[str, Any] = {}
+    start = None
+    for tier in ALL_TIERS:
+        known = load_knowledge(tier, source)
+        model = meta_model.fit(known, seed, 40 if start is None else 10, start)
+        start = model.gaussian.parameters
+        _write(model, known, seconds, target)
+        summary[str(tier)] = {
+            "tasks": len(model.names), "recipes": len(model.recipes),
+            "lightgbm_weight": model.weight, "interval": [model.low, model.high],
+        }  # fmt: skip
+        report(f"tier {tier}: {len(model.names)} tasks, LightGBM's share {model.weight:.2f}")
+    return summary
+
+
+def _write(model: MetaModel, knowledge: Knowledge, seconds: dict[str, float], folder: Path) -> None:
+    ranges = {
+        row.name: float(np.log(max(scale.untrained / max(scale.best, 1e-12), 1.0 + 1e-6)))
+        for row, (scale, _) in zip(knowledge.rows, knowledge.scales, strict=True)
+    }
+    data = {
+        "schema": _SCHEMA,
+        "features": VERSION,
+        "columns": feature_names(),
+        "tier": model.tier,
+        "gaussian": model.gaussian.to_plain(),
+        "weight": model.weight,
+        "low": model.low,
+        "high": model.high,
+        "floor": model.floor,
+        "recipes": [recipe.plain() for recipe in model.recipes],
+        "portfolio": model.portfolio,
+        "names": list(model.names),
+        "regrets": np.round(model.regrets, 4).tolist(),
+        "relative_seconds": seconds,
+        "log_ranges": ranges,
+    }
+    text = json.dumps(data, separators=(",", ":"))
+    (folder / f"meta_model_{model.tier}.json").write_text(text + "\n", encoding="utf-8")
+    model.booster.save_model(str(folder / f"booster_{model.tier}.txt"))
+
+
+@lru_cache(maxsize=8)
+def load_shipped(tier: int, folder: Path = FOLDER) -> Loaded:
+    """Read the meta-model of a tier.
+
+    Raises:
+        UserError: It is not there, or was written for other features.
+    """
+    import lightgbm
+
+    path = folder / f"meta_model_{tier}.json"
+    if not path.exists():
+        raise UserError("a fitted meta-model", f"no {path}", "run advisor kb fit")
+    data = read_json(path)
+    if data.get("schema") != _SCHEMA or data.get("columns") != feature_names():
+        raise UserError(
+            "a meta-model fitted for this release", f"{path} of another", "run advisor kb fit"
+        )
+    regrets = np.asarray(data["regrets"])
+    model = MetaModel(
+        tier=data["tier"],
+        gaussian=OutcomeGaussian.from_plain(data["gaussian"]),
+        booster=lightgbm.Booster(model_file=str(folder / f"booster_{tier}.txt")),
+        weight=data["weight"],
+        low=data["low"],
+        high=data["high"],
+        floor=data["floor"],
+        recipes=tuple(Recipe.parse(plain) for plain in data["recipes"]),
+        means=regrets.mean(0),
+        portfolio=data["portfolio"],
+        names=tuple(data["names"]),
+        regrets=regrets,
+    )
+    return Loaded(model, data["relative_seconds"], data["log_ranges"])
+
+
+def _relative_seconds(folder: Path) -> dict[str, float]:
+    """Seconds a step by optimizer over AdamW's, median over tasks."""
+    columns = load_runs(folder, ("task", "recipe", "seconds_per_step"))
+    recipes = {key: Recipe.parse(plain) for key, plain in load_recipes(folder).items()}
+    times: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for task, key, seconds in zip(*columns.values(), strict=True):
+        recipe = recipes[key]
+        if recipe.batch_size is None and recipe.normalization.name == "keep":
+            times[task][recipe.optimizer.name].append(float(seconds))
+    ratios: dict[str, list[float]] = defaultdict(list)
+    for by_optimizer in times.values():
+        base = median(by_optimizer["adamw"]) if "adamw" in by_optimizer else None
+        for name, found in by_optimizer.items():
+            if base:
+                ratios[name].append(median(found) / base)
+    return {name: round(median(found), 4) for name, found in sorted(ratios.items())}

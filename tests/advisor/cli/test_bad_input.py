@@ -1,0 +1,127 @@
+"""Bad input gets one line, exit status 2, no traceback, and nothing on standard output."""
+
+from __future__ import annotations
+
+import pytest
+from user_files import CommandLine
+
+TRAIN = "train {} --recipe good.yaml"
+BAD = {
+    # words of the command line
+    "no command": ("", "choose one of recommend"),
+    "unknown command": ("recomend good.py:task", "did you mean recommend"),
+    "no command of kb": ("kb", "status, build, fit"),
+    "unknown command of kb": ("kb biuld", "did you mean build"),
+    "unknown option": ("train good.py:task --recipy good.yaml", "did you mean --recipe"),
+    "unknown option before TASK": ("recommend --bugdet 10% good.py:task", "--budget"),
+    "unknown short option": ("list optimizers -x", "-x"),
+    "shortened option": ("recommend good.py:task --budg 10%", "did you mean --budget"),
+    "no TASK": ("recommend", "TASK"),
+    "no value": ("recommend good.py:task --budget", "a value after --budget"),
+    "too many words": ("list optimizers schedules", "schedules"),
+    "no recipe": ("train good.py:task", "--recipe"),
+    "unknown table": ("list optimisers", "did you mean optimizers"),
+    # budgets, goals, devices, numbers
+    "negative budget": ("recommend good.py:task --budget -10%", "-10%"),
+    "no budget": ("recommend good.py:task --budget 0%", "above 0"),
+    "nonsense budget": ("recommend good.py:task --budget lots", "10%"),
+    "budget without unit": ("probe good.py:task --budget 10", "followed by % or s"),
+    "more than all": ("recommend good.py:task --budget 120%", "at most 100%"),
+    "unknown goal": ("recommend good.py:task --goal fast", "did you mean fastest"),
+    "target without its goal": ("recommend good.py:task --target 0.1", "--goal fastest"),
+    "target that is no number": ("recommend good.py:task --goal fastest --target low", "'low'"),
+    "unknown device": ("recommend good.py:task --device gpu", "cuda"),
+    "device not there": (TRAIN.format("good.py:task") + " --device cuda:77", "cuda:77"),
+    "steps of zero": (TRAIN.format("good.py:task") + " --steps 0", "steps"),
+    "negative seed": (TRAIN.format("good.py:task") + " --seed -1", "seed"),
+    "rank of zero": ("export good.yaml --to json --rank 0", "rank"),
+    "tier that is none": ("probe good.py:task --tier 17", "16, 64, 256, 1024"),
+    "tier and budget": ("probe good.py:task --tier 16 --budget 10%", "leave one out"),
+    "nonsense timeout": ("refine good.yaml --task good.py:task --timeout soon", "600s"),
+    "out in no folder": ("recommend good.py:task --out nowhere/advice.json", "nowhere"),
+    "out is a folder": ("recommend good.py:task --out .", "folder"),
+    # the task
+    "no such file": (TRAIN.format("absent.py:task"), "does not exist"),
+    "no function named": (TRAIN.format("good.py"), "there is task"),
+    "colon and no function": (TRAIN.format("good.py:"), "there is task"),
+    "no file and no function": (TRAIN.format("absent.py"), "does not exist"),
+    "no file at all": (TRAIN.format("task"), "path/to/file.py:function"),
+    "unknown function": (TRAIN.format("good.py:tusk"), "did you mean task"),
+    "no function in the file": (TRAIN.format("empty.py:task"), "define task"),
+    "not callable": (TRAIN.format("good.py:answer"), "int"),
+    "no Python file": (TRAIN.format("notes.txt:task"), "notes.txt"),
+    "no such module": (TRAIN.format("no.such.module:task"), "no.such.module"),
+    "syntax error": (TRAIN.format("syntax.py:task"), "line 1"),
+    "syntax error, no function": (TRAIN.format("syntax.py"), "line 1"),
+    "import error": (TRAIN.format("imports.py:task"), "line 2"),
+    "raises while loading": (TRAIN.format("explodes.py:task"), "ValueError: while loading"),
+    "raises": (TRAIN.format("wrong.py:raises"), "IndexError"),
+    "leaves": (TRAIN.format("wrong.py:leaves"), "SystemExit"),
+    "returns nothing": (TRAIN.format("wrong.py:nothing"), "None"),
+    "returns a model": (TRAIN.format("wrong.py:model"), "Linear"),
+    "wants arguments": (TRAIN.format("wrong.py:wants"), "argument"),
+    "no such argument of Task": (TRAIN.format("wrong.py:no_such_argument"), "setps"),
+    "raises in the loop": (TRAIN.format("wrong.py:raises_later"), "on the fourth call"),
+    # what the task holds
+    "output does not fit": (TRAIN.format("wrong.py:output_does_not_fit"), "one output per target"),
+    "shape does not fit": (TRAIN.format("wrong.py:shape_does_not_fit"), "float32"),
+    "labels outside": (TRAIN.format("wrong.py:labels_outside"), "label 2"),
+    "NaN": (TRAIN.format("wrong.py:not_a_number"), "row 7"),
+    "empty loader": (TRAIN.format("wrong.py:empty_loader"), "at least one sample"),
+    "batch too large": (TRAIN.format("wrong.py:batch_too_large"), "batch size"),
+    "negative steps": (TRAIN.format("wrong.py:negative_steps"), "steps"),
+    "unknown loss": (TRAIN.format("wrong.py:unknown_loss"), "did you mean cross_entropy"),
+    # the recipe
+    "no recipe file": ("train good.py:task --recipe absent.yaml", "does not exist"),
+    "torn recipe": ("train good.py:task --recipe torn.json", "torn"),
+    "future recipe": ("train good.py:task --recipe future.json", "schema 99"),
+    "unknown optimizer": ("train good.py:task --recipe unknown.yaml", "did you mean adamw"),
+    "negative rate": ("train good.py:task --recipe negative.yaml", "-0.1"),
+    "unknown field": ("train good.py:task --recipe field.yaml", "did you mean optimizer"),
+    "no mapping": ("train good.py:task --recipe list.yaml", "mapping"),
+    "rank of one recipe": ("train good.py:task --recipe good.yaml --rank 2", "rank"),
+    "recipe's batch too large": ("train good.py:task --recipe large.yaml", "4000"),
+    "no advice": ("refine good.yaml --task good.py:task", "advice"),
+    "export to nothing known": ("export good.yaml --to trch", "did you mean torch"),
+    "export without a batch size": ("export no_batch.yaml --to torch", "batch_size"),
+    # the knowledge base
+    "no packed knowledge base": ("kb status --pack nowhere", "nowhere"),
+    "unknown stage": ("kb build --store j.log --stages serched", "did you mean searched"),
+    "unknown benchmark task": ("kb build --store j.log --tasks nothing-known", "benchmark task"),
+    "stages twice": ("kb build --stages searched --profiles-only", "leave one out"),
+}
+
+
+@pytest.mark.parametrize(("words", "said"), BAD.values(), ids=BAD.keys())
+def test_one_line_and_status_2(advisor: CommandLine, words: str, said: str) -> None:
+    answer = advisor(*words.split())
+    lines = answer.err.splitlines()
+    if "raises_later" in words:  # it was under way when it failed
+        lines = lines[-1:]
+    assert answer.status == 2, answer.err
+    assert answer.out == ""
+    assert len(lines) == 1, answer.err
+    assert said in lines[0]
+    assert lines[0].startswith("advisor: expected ")
+    assert "Traceback" not in answer.err
+
+
+def test_our_own_fault_is_status_1_with_a_traceback(
+    advisor: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("advisor.advice.load_ranked", None)
+    answer = advisor("export", "good.yaml", "--to", "json")
+    assert answer.status == 1
+    assert answer.out == ""
+    assert "Traceback" in answer.err
+    assert "a bug of ours (TypeError)" in answer.err.splitlines()[-1]
+
+
+def test_interrupt_is_status_130(advisor: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(path: str, rank: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("advisor.advice.load_ranked", interrupted)
+    answer = advisor("export", "good.yaml", "--to", "json")
+    assert (answer.status, answer.out) == (130, "")
+    assert answer.err == "advisor: interrupted\n"
