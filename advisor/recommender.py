@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from advisor.candidates import Applicable, alike, applicable, neighbours
 from advisor.evidence import COPIED, evidence, nearest_reference
 from advisor.features import Matrix, task_features
 from advisor.goal import Goal, parse_goal, parse_memory, rank_fastest
-from advisor.shipped import Loaded, load_shipped
+from advisor.shipped import FOLDER, Loaded, load_shipped
 from probes.errors import UserError
 from probes.measures.base import TIERS
 from probes.profile import FACTS_ONLY, Profile, take_profile, tier_for
@@ -47,6 +48,7 @@ def recommend(
     training_step: Callable[..., Any] | None = None,
     batch_size: int | None = None,
     progress: _Say | None = None,
+    models: Path | None = None,
 ) -> Advice:
     """Recommend a training recipe from short probes on your own model and data.
 
@@ -66,6 +68,7 @@ def recommend(
         training_step: ``(model, batch) -> loss``, see ``Task``.
         batch_size: Samples a batch, see ``Task``.
         progress: Told in words what is going on.
+        models: Folder of the fitted meta-models; None for the shipped ones.
 
     Returns:
         The ranking with expected regret, cost and evidence. Nothing of yours is changed.
@@ -85,7 +88,7 @@ def recommend(
         say(note)
     profile, passes = _profile(task, limit, where, seed, begin, say)
     seconds = time.perf_counter() - begin
-    loaded = load_shipped(_nearest_tier(profile.tier))
+    loaded = load_shipped(profile.tier, models or FOLDER)
     say(f"ranking with what {len(loaded.model.names)} known tasks say")
     ranking, abstained, reason = _rank(task, profile, loaded, aim, memory)
     advice = Advice(
@@ -177,10 +180,6 @@ def _seconds_a_pass(task: Task, device: str, seed: int) -> float:
                     evaluate="nothing")  # fmt: skip
     assert run is not None  # noqa: S101
     return run.seconds_per_step
-
-
-def _nearest_tier(tier: int) -> int:
-    return tier if tier in (FACTS_ONLY, *TIERS) else tier_for(tier)
 
 
 def _rank(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -49,6 +49,9 @@ def fit_shipped(
     folder: Path | None = None,
     seed: int = 0,
     report: Callable[[str], None] = lambda message: None,
+    *,
+    tiers: Sequence[int] = ALL_TIERS,
+    without: Collection[str] = (),
 ) -> dict[str, Any]:
     """Fit a meta-model for every tier and write them.
 
@@ -57,6 +60,8 @@ def fit_shipped(
         folder: Where the models go; None for the package.
         seed: Of LightGBM's draws.
         report: Told of progress.
+        tiers: Which tiers to fit.
+        without: Groups of data sets to leave out, for a fair trial on one of them.
 
     Returns:
         Facts of each tier's model.
@@ -66,8 +71,9 @@ def fit_shipped(
     seconds = _relative_seconds(source)
     summary: dict[str, Any] = {}
     start = None
-    for tier in ALL_TIERS:
+    for tier in tiers:
         known = load_knowledge(tier, source)
+        known = known.part([i for i, row in enumerate(known.rows) if row.group not in without])
         model = meta_model.fit(known, seed, 40 if start is None else 10, start)
         start = model.gaussian.parameters
         _write(model, known, seconds, target)
