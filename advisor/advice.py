@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from probes.task import Task
 
 SCHEMA_VERSION = 1
-T = TypeVar("T", "Advice", "Tuned")
+T = TypeVar("T", bound="_Frozen")
 
 
 class _Frozen(BaseModel):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from advisor.features import Matrix
 from advisor.knowledge import recipe_matrix
@@ -64,7 +65,7 @@ def evidence(
     return tuple(lines)
 
 
-def _beside_copied(model: MetaModel, order: Matrix) -> str:
+def _beside_copied(model: MetaModel, order: NDArray[np.intp]) -> str:
     keys = [known.key for known in model.recipes]
     if COPIED.key not in keys:
         return ""

@@ -158,7 +158,7 @@ def task_features(values: Mapping[str, float], steps: int, batch_size: int) -> d
         return math.log10(max(value, floor)) if value == value else _MISSING
 
     samples, parameters = get("data.samples"), get("model.parameters")
-    classes = get("data.classes")
+    classes, chance = get("data.classes"), get("data.chance_loss")
     found = {
         "log_steps": log10(steps),
         "log_epochs": log10(steps * batch_size / samples) if samples == samples else _MISSING,
@@ -182,7 +182,8 @@ def task_features(values: Mapping[str, float], steps: int, batch_size: int) -> d
         "saturating": get("model.activation_saturating"),
         "output_scale": log10(get("model.output_scale")),
         "input_condition": get("data.conditioning"),
-        "loss_over_chance": get("landmark.initial_loss") / get("data.chance_loss"),
+        # targets that are all the same leave nothing to guess
+        "loss_over_chance": get("landmark.initial_loss") / chance if chance else _MISSING,
         "landmark_drop": get("landmark.drop"),
         "landmark_late_slope": get("landmark.late_slope"),
         "landmark_roughness": get("landmark.roughness"),

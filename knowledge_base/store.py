@@ -128,13 +128,20 @@ class Journal:
             for number, line in enumerate(lines, start=1):
                 if not line.strip():
                     continue
-                checksum, _, text = line.rstrip(b"\n").partition(b"\t")
-                if checksum != b"%08x" % zlib.crc32(text):
-                    if damaged is not None:
-                        damaged.append(f"{self.path}:{number}: torn or foreign line, set aside")
-                    continue
-                record = json.loads(text)
-                yield record.pop("kind"), record
+                record = _whole(line)
+                if record is not None:
+                    yield record.pop("kind"), record
+                elif damaged is not None:
+                    damaged.append(f"{self.path}:{number}: torn or foreign line, set aside")
+
+
+def _whole(line: bytes) -> dict[str, Any] | None:
+    """The record of a line, or None where the line is torn or not ours."""
+    checksum, tab, text = line.rstrip(b"\n").partition(b"\t")
+    if not tab or checksum != b"%08x" % zlib.crc32(text):
+        return None
+    record = json.loads(text)
+    return record if isinstance(record, dict) and "kind" in record else None
 
 
 _RUN_SCHEMA = pa.schema(

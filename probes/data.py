@@ -113,7 +113,7 @@ class LoaderSamples:
         self, loader: DataLoader[Any], keep: Callable[[int], bool] = lambda position: True
     ) -> None:
         self._loader, self._keep = loader, keep
-        self.batch_size = loader.batch_size or _first_size(loader)
+        self.batch_size: int | None = loader.batch_size or _first_size(loader)
         self._length: int | None = None
 
     def __len__(self) -> int:

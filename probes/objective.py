@@ -98,28 +98,29 @@ class Objective:
         """
         was_training = model.training
         model.eval()
-        totals, count = [torch.zeros((), dtype=torch.float64), 0.0], 0
+        total = torch.zeros((), dtype=torch.float64)
+        measured, count = total, 0
         try:
             for batch in batches:
                 weight = size_of(batch)
                 count += weight
                 with self._precision(device):
                     if self.training_step is not None:
-                        totals[0] = totals[0] + _finish(self.training_step(model, batch)) * weight
+                        total = total + _finish(self.training_step(model, batch)) * weight
                         continue
                     inputs, targets = split(batch)
                     outputs = call(model, inputs)
-                    totals[0] = totals[0] + _finish(self.loss(outputs, targets)) * weight  # type: ignore[misc]
+                    total = total + _finish(self.loss(outputs, targets)) * weight  # type: ignore[misc]
                     if self.metric is not None:
                         value = self.metric.function(outputs, targets)
-                        totals[1] = totals[1] + _finish(value) * weight
+                        measured = measured + _finish(value) * weight
         finally:
             model.train(was_training)
         if count == 0:
             raise UserError("at least one batch to evaluate on", "none", "check the data set")
-        result = {"loss": float(totals[0]) / count}
+        result = {"loss": float(total) / count}
         if self.metric is not None and self.training_step is None:
-            result[self.metric.name] = float(totals[1]) / count
+            result[self.metric.name] = float(measured) / count
         return result
 
 

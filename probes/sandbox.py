@@ -45,7 +45,7 @@ def _global_state() -> list[Callable[[], None]]:
         lambda: np.random.set_state(numpy_state),
         lambda: torch.set_rng_state(torch_state),
     ]
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         cuda_states = torch.cuda.get_rng_state_all()
         restores.append(lambda: torch.cuda.set_rng_state_all(cuda_states))
     for read, write in (
@@ -55,7 +55,7 @@ def _global_state() -> list[Callable[[], None]]:
         (torch.get_num_threads, torch.set_num_threads),
         (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     ):
-        restores.append(_writer(write, read()))  # type: ignore[operator]
+        restores.append(_writer(write, read()))
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     restores.append(lambda: torch.use_deterministic_algorithms(deterministic, warn_only=warn_only))

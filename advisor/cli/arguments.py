@@ -177,6 +177,16 @@ def out_file(text: str) -> Path:
     return path
 
 
+def old_file(text: str) -> Path:
+    """A path of a file that is there."""
+    from pathlib import Path
+
+    path = Path(text)
+    if not path.is_file():
+        raise UserError("a file", f"{path}, which is not one", "check the path")
+    return path
+
+
 def add_task(parser: Parser) -> None:
     """The TASK argument."""
     parser.add_argument(

@@ -17,7 +17,7 @@ def add(commands: arg.Commands) -> None:
     )  # fmt: skip
     arg.add_seed(parser, "seed of the models and the random baselines")
     parser.add_argument(
-        "--readme", metavar="FILE", action=arg.Checked, check=arg.out_file,
+        "--readme", metavar="FILE", action=arg.Checked, check=arg.old_file,
         help="also write the table into this file, between its marks",
     )  # fmt: skip
     arg.add_json(parser)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -46,7 +47,9 @@ def make_parser() -> Parser:
 
 def _run(words: list[str]) -> int:
     try:
+        began = time.monotonic()
         arguments = make_parser().read(words)
+        arguments.began = began
         with contextlib.redirect_stdout(sys.stderr):
             text: str = arguments.run(arguments)
         if text:

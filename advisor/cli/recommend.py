@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from typing import TYPE_CHECKING
 
 from advisor.budget import parse_budget
@@ -58,8 +59,9 @@ def run(chosen: argparse.Namespace) -> str:
     from advisor.cli.load_task import load_task
     from advisor.recommender import recommend
 
+    task = load_task(chosen.task)
     advice = recommend(
-        load_task(chosen.task), budget=chosen.budget, goal=chosen.goal, target=chosen.target,
+        task, budget=_what_is_left(chosen.budget, time.monotonic() - chosen.began), goal=chosen.goal, target=chosen.target,
         steps=chosen.steps, device=chosen.device, seed=chosen.seed, progress=say,
     )  # fmt: skip
     if chosen.out is not None:
@@ -71,6 +73,15 @@ def run(chosen: argparse.Namespace) -> str:
 def _budget(text: str) -> str:
     parse_budget(text)
     return text
+
+
+def _what_is_left(text: str, spent: float) -> str:
+    """A budget in seconds less those that starting up took; a share stays what it is."""
+    seconds = parse_budget(text).seconds
+    if seconds is None:
+        return text
+    say(f"starting up took {duration(spent)} of the {duration(seconds)}")
+    return f"{max(seconds - spent, 0.001):.3f}s"
 
 
 def _for_people(advice: Advice) -> str:

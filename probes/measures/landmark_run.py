@@ -9,9 +9,8 @@ power iteration on Hessian-vector products in plain autograd (Pearlmutter 1994),
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -27,6 +26,24 @@ LANDMARK = Recipe.parse({"optimizer": {"name": "adamw", "lr": 3e-3}, "schedule":
 STEPS = {16: 9, 64: 16, 256: 44, 1024: 160}
 PRODUCTS = {16: 2, 64: 3, 256: 5, 1024: 10}
 _TINY = 1e-30
+UNITS: dict[str, str] = {
+    "landmark.initial_loss": "loss",
+    "landmark.drop": "log ratio of the first to the last quarter's training loss",
+    "landmark.early_slope": "fall of the log loss per step, first half",
+    "landmark.late_slope": "fall of the log loss per step, second half",
+    "landmark.roughness": "standard deviation of the log loss around its trend",
+    "landmark.validation_drop": "log ratio of validation losses before and after",
+    "landmark.generalization": "validation drop minus training drop",
+    "gradient.norm": "log10 of the first gradient's norm",
+    "gradient.trend": "log ratio of the last to the first gradient norms",
+    "noise.scale": "log10 samples",
+    "noise.over_batch": "log10 of noise scale over batch size",
+    "noise.signal": "log10 of the squared true gradient over the squared batch gradient",
+    "update.ratio": "log10 of update over weight norm",
+    "sharpness.initial": "log10 of the Hessian's largest eigenvalue in size, first batch",
+    "sharpness.negative": "1 where that eigenvalue is negative",
+    "sharpness.times_gradient": "log10 of sharpness times squared gradient norm over loss",
+}
 
 
 class LandmarkRun:
@@ -34,24 +51,7 @@ class LandmarkRun:
 
     name = "landmark"
     paper = "McCandlish et al. 2018; Pearlmutter 1994"
-    units: ClassVar[dict[str, str]] = {
-        "landmark.initial_loss": "loss",
-        "landmark.drop": "log ratio of the first to the last quarter's training loss",
-        "landmark.early_slope": "fall of the log loss per step, first half",
-        "landmark.late_slope": "fall of the log loss per step, second half",
-        "landmark.roughness": "standard deviation of the log loss around its trend",
-        "landmark.validation_drop": "log ratio of validation losses before and after",
-        "landmark.generalization": "validation drop minus training drop",
-        "gradient.norm": "log10 of the first gradient's norm",
-        "gradient.trend": "log ratio of the last to the first gradient norms",
-        "noise.scale": "log10 samples",
-        "noise.over_batch": "log10 of noise scale over batch size",
-        "noise.signal": "log10 of the squared true gradient over the squared batch gradient",
-        "update.ratio": "log10 of update over weight norm",
-        "sharpness.initial": "log10 of the Hessian's largest eigenvalue in size, first batch",
-        "sharpness.negative": "1 where that eigenvalue is negative",
-        "sharpness.times_gradient": "log10 of sharpness times squared gradient norm over loss",
-    }
+    units = UNITS
 
     def passes(self, tier: int) -> float:
         """Steps, Hessian-vector products, and validation of one batch before and after."""
@@ -132,7 +132,7 @@ class _Instruments:
             loss = self._two_halves(loop, batch, parameters, size)
         else:
             whole = loop.objective(loop.model, batch, loop.device)
-            whole.backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(whole)
             loss = whole.detach()
         self._norms.append(_squared(parameters))
         before = [p.detach().clone() for p in parameters] if loop.step in (1, 4) else []
@@ -147,11 +147,15 @@ class _Instruments:
         self.losses.append(loss)
         return loss
 
-    def _two_halves(self, loop: Loop, batch: Batch, parameters: list[Tensor], size: int) -> Tensor:
-        losses, squares, first = [], [], []
+    def _two_halves(
+        self, loop: Loop, batch: Batch, parameters: Sequence[Tensor], size: int
+    ) -> Tensor:
+        losses: list[Tensor] = []
+        squares: list[float] = []
+        first: list[Tensor | None] = []
         for begin in (0, size // 2):
             half = loop.objective(loop.model, cut(batch, begin, begin + size // 2), loop.device)
-            (0.5 * half).backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(0.5 * half)
             losses.append(half.detach())
             if not first:
                 first = [None if p.grad is None else p.grad.clone() for p in parameters]
@@ -197,12 +201,12 @@ class _Instruments:
         return found
 
 
-def _squared(parameters: list[Tensor]) -> float:
+def _squared(parameters: Sequence[Tensor]) -> float:
     return sum(float(p.grad.abs().square().sum()) for p in parameters if p.grad is not None)
 
 
 def _sharpness(
-    loop: Loop, batch: Batch, parameters: list[Tensor], products: int, context: Context
+    loop: Loop, batch: Batch, parameters: Sequence[Tensor], products: int, context: Context
 ) -> float | None:
     """Rayleigh quotient after power iteration; None where the model has no second derivative."""
     generator = torch.Generator().manual_seed(context.seed)

@@ -7,7 +7,6 @@ public benchmarks), so races are evidence for the meta-model, never the decision
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 from torch import Tensor
 
@@ -32,6 +31,15 @@ RACERS = {
 STEPS = {64: (12, 3), 256: (24, 5), 1024: (80, 5)}
 """Steps a race and number of racers, by tier."""
 _DIVERGED = -3.0
+UNITS: dict[str, str] = {
+    f"race.{name}.{what}": unit
+    for name in RACERS
+    for what, unit in (
+        ("drop", "log ratio of the first to the last quarter's training loss"),
+        ("lead", "drop minus the landmark's over the same steps"),
+        ("late_slope", "fall of the log loss per step, second half"),
+    )
+}
 
 
 class Races:
@@ -39,15 +47,7 @@ class Races:
 
     name = "race"
     paper = "Jamieson & Talwalkar 2016 (early results as evidence)"
-    units: ClassVar[dict[str, str]] = {
-        f"race.{name}.{what}": unit
-        for name in RACERS
-        for what, unit in (
-            ("drop", "log ratio of the first to the last quarter's training loss"),
-            ("lead", "drop minus the landmark's over the same steps"),
-            ("late_slope", "fall of the log loss per step, second half"),
-        )
-    }
+    units = UNITS
 
     def passes(self, tier: int) -> float:
         """Steps times racers."""

@@ -8,7 +8,6 @@ between seeds, so the spread over repetitions is told beside it and nobody takes
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 from torch import Tensor
 
@@ -22,6 +21,16 @@ FAMILIES = {"adamw": (1e-5, 1.0), "momentum": (1e-4, 10.0)}
 STEPS = {256: 20, 1024: 80}
 REPETITIONS = 2
 _SMOOTHING = 0.7
+UNITS: dict[str, str] = {
+    f"range.{family}.{what}": unit
+    for family in FAMILIES
+    for what, unit in (
+        ("valley", "log10 learning rate"),
+        ("steepest", "log10 learning rate"),
+        ("limit", "log10 learning rate at which the loss blows up"),
+        ("spread", "decades between the repetitions' valleys"),
+    )
+}
 
 
 class RangeTest:
@@ -29,16 +38,7 @@ class RangeTest:
 
     name = "range"
     paper = "Smith 2017"
-    units: ClassVar[dict[str, str]] = {
-        f"range.{family}.{what}": unit
-        for family in FAMILIES
-        for what, unit in (
-            ("valley", "log10 learning rate"),
-            ("steepest", "log10 learning rate"),
-            ("limit", "log10 learning rate at which the loss blows up"),
-            ("spread", "decades between the repetitions' valleys"),
-        )
-    }
+    units = UNITS
 
     def passes(self, tier: int) -> float:
         """Families times repetitions times steps."""

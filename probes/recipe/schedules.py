@@ -18,17 +18,17 @@ def constant(step: int, total: int) -> float:
 
 def step_decay(step: int, total: int, gamma: float = 0.1, drops: int = 2) -> float:
     """Multiplied by ``gamma`` at ``drops`` equally spaced steps."""
-    return gamma ** math.floor(step * (drops + 1) / total)
+    return float(gamma ** math.floor(step * (drops + 1) / total))
 
 
 def exponential(step: int, total: int, final: float = 0.01) -> float:
     """Geometric decay that reaches ``final`` at the end."""
-    return final ** (step / total)
+    return float(final ** (step / total))
 
 
 def polynomial(step: int, total: int, power: float = 2.0, final: float = 0.0) -> float:
     """Decay by (1 - t) ** power towards ``final``, t = step / total."""
-    return final + (1.0 - final) * (1.0 - step / total) ** power
+    return float(final + (1.0 - final) * (1.0 - step / total) ** power)
 
 
 def linear(step: int, total: int, final: float = 0.0) -> float:
@@ -56,7 +56,8 @@ def triangular(step: int, total: int, cycles: int = 3, base: float = 0.1) -> flo
 def triangular2(step: int, total: int, cycles: int = 3, base: float = 0.1) -> float:
     """As triangular, the amplitude halved with each cycle (Smith 2017)."""
     cycle, position = divmod(step * cycles / total, 1.0)
-    return base + (1.0 - base) * (1.0 - abs(2.0 * position - 1.0)) * 0.5**cycle
+    amplitude: float = 0.5**cycle
+    return base + (1.0 - base) * (1.0 - abs(2.0 * position - 1.0)) * amplitude
 
 
 def exp_range(
@@ -64,7 +65,7 @@ def exp_range(
 ) -> float:
     """As triangular, the amplitude falling geometrically to ``final`` at the end (Smith 2017)."""
     position = (step * cycles / total) % 1.0
-    amplitude = final ** (step / total)
+    amplitude: float = final ** (step / total)
     return base + (1.0 - base) * (1.0 - abs(2.0 * position - 1.0)) * amplitude
 
 

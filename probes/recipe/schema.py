@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from probes.task import Task
     from probes.training import Run
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 
 class Choice(BaseModel):

@@ -46,7 +46,7 @@ class PlainStepper:
         """See Stepper."""
         loss = self.objective(self.model, batch, self.device)
         self.optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         if self.max_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.max_norm)
         self.optimizer.step()

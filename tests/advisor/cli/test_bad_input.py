@@ -85,6 +85,7 @@ BAD = {
     "export to nothing known": ("export good.yaml --to trch", "did you mean torch"),
     "export without a batch size": ("export no_batch.yaml --to torch", "batch_size"),
     # the knowledge base
+    "README not there": ("evaluate --readme absent.md", "absent.md"),
     "no packed knowledge base": ("kb status --pack nowhere", "nowhere"),
     "unknown stage": ("kb build --store j.log --stages serched", "did you mean searched"),
     "unknown benchmark task": ("kb build --store j.log --tasks nothing-known", "benchmark task"),

@@ -35,6 +35,7 @@ def test_the_path_from_advice_to_a_file(advisor: CommandLine) -> None:
     assert f"1. {advice.best.describe()}" in answer.out
     assert f"3. {advice.ranking[2].recipe.describe()}" in answer.out
     assert "probe: " in answer.out
+    assert "starting up took" in answer.err
 
     second = advisor("export", "advice.json", "--rank", "2", "--to", "json")
     assert json.loads(second.out)["optimizer"]["name"] == advice.ranking[1].recipe.optimizer.name
