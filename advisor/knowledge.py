@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from advisor.features import (
-    RECIPE_UNITS,
     TASK_UNITS,
     Matrix,
     feature_rows,
@@ -74,7 +74,7 @@ class Knowledge:
             mean: Matrix = np.where(count > 0, total / count, np.nan)
         return mean
 
-    @property
+    @cached_property
     def recipe_matrix(self) -> Matrix:
         """(R, q) recipe features."""
         return recipe_matrix(self.recipes)
@@ -88,9 +88,7 @@ class Knowledge:
 
 def recipe_matrix(recipes: Sequence[Recipe]) -> Matrix:
     """(n, q) recipe features, columns as RECIPE_UNITS."""
-    return np.asarray(
-        [[recipe_features(recipe)[name] for name in RECIPE_UNITS] for recipe in recipes]
-    )
+    return np.asarray([list(recipe_features(recipe).values()) for recipe in recipes])
 
 
 def load_knowledge(tier: int, folder: Path = SHIPPED) -> Knowledge:

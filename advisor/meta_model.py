@@ -1,9 +1,11 @@
 """The meta-model: ranks recipes for a task from its profile, with an interval, or abstains.
 
-A Gaussian over (task, recipe) outcomes predicts; LightGBM predicts, from all features, what the
-Gaussian gets wrong on tasks it has not seen, and a share of that is added. That share, the
-interval and the abstention rule come from predictions on tasks whose data set was left out. Below
-both lies the greedy portfolio, which answers when the task is unlike anything known.
+Outcomes are modelled as log(regret + 0.05): what matters is telling 0.02 from 0.1 among good
+recipes, not 0.6 from 0.9 among bad ones. A Gaussian over (task, recipe) outcomes predicts; LightGBM
+predicts, from all features, what the Gaussian gets wrong on tasks it has not seen, and a share of
+that is added. That share, the interval and the abstention rule come from predictions on tasks
+whose data set was left out. Below both lies the greedy portfolio, which answers when the task is
+unlike anything known.
 """
 
 from __future__ import annotations
@@ -31,8 +33,10 @@ from probes.recipe.schema import Recipe
 if TYPE_CHECKING:
     import lightgbm
 
-WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+WEIGHTS = (0.25, 0.5, 1.0)
 """Shares of LightGBM's correction that nested validation chooses among."""
+OFFSET = 0.05
+"""What is added to a regret before its logarithm: about the seed-to-seed noise of a good recipe."""
 PORTFOLIO_SIZE = 10
 COVERAGE = 0.9
 _INNER_FOLDS = 6
@@ -49,7 +53,7 @@ class MetaModel:
         gaussian: The Gaussian part.
         booster: The LightGBM part.
         weight: Share of LightGBM's correction that is added.
-        low: What is added to a score for the lower end of the interval (at most 0).
+        low: What is added to an outcome for the lower end of the interval (at most 0).
         high: The same for the upper end (at least 0).
         floor: Similarity to the nearest known task below which it abstains.
         recipes: The reference recipes.
@@ -78,10 +82,14 @@ class MetaModel:
         """(n,) predicted normalized regrets, any recipes; lower is better."""
         vector = np.asarray([task[name] for name in TASK_UNITS])
         smooth = self.gaussian.predict(vector, recipe_matrix(recipes))
-        if self.weight == 0.0:
-            return smooth
         rows = feature_rows(task, recipes, steps, batch_size)
-        return _blend(smooth, predict_booster(self.booster, rows), self.weight)
+        return regret_of(_blend(smooth, predict_booster(self.booster, rows), self.weight))
+
+    def interval(self, score: float) -> tuple[float, float]:
+        """The 90 % interval around a score, within [0, 1]."""
+        outcome = outcome_of(np.asarray([score]))[0]
+        low, high = regret_of(np.asarray([outcome + self.low, outcome + self.high]))
+        return float(low), float(high)
 
     def similarities(self, task: Mapping[str, float]) -> Matrix:
         """(T,) similarity to the known tasks, in [0, 1]."""
@@ -90,6 +98,18 @@ class MetaModel:
     def abstains(self, task: Mapping[str, float]) -> bool:
         """Whether the task looks unlike anything known."""
         return bool(self.similarities(task).max() < self.floor)
+
+
+def outcome_of(regrets: Matrix) -> Matrix:
+    """Regrets on the scale they are modelled on."""
+    outcomes: Matrix = np.log(regrets + OFFSET)
+    return outcomes
+
+
+def regret_of(outcomes: Matrix) -> Matrix:
+    """Back from the scale of outcomes, within [0, 1]."""
+    regrets: Matrix = np.clip(np.exp(outcomes) - OFFSET, 0.0, 1.0)
+    return regrets
 
 
 def fit(
@@ -106,8 +126,9 @@ def fit(
     gaussian = _gaussian(knowledge, start, iterations)
     smooth, nearest = _left_out(knowledge, gaussian.parameters)
     boosted = _corrections(knowledge, gaussian.parameters, seed)
-    weight = _best_weight(knowledge.regrets, smooth, boosted)
-    low, high = _interval(knowledge.regrets, _blend(smooth, boosted, weight))
+    outcomes = outcome_of(knowledge.regrets)
+    weight = _best_weight(outcomes, smooth, boosted)
+    low, high = _interval(outcomes, _blend(smooth, boosted, weight))
     return MetaModel(
         tier=knowledge.tier,
         gaussian=gaussian,
@@ -128,7 +149,7 @@ def _gaussian(knowledge: Knowledge, start: Matrix | None, iterations: int) -> Ou
     return OutcomeGaussian.fit(
         knowledge.mean_features,
         knowledge.recipe_matrix,
-        knowledge.regrets,
+        outcome_of(knowledge.regrets),
         _columns(TASK_GROUPS, list(TASK_UNITS)),
         _columns(RECIPE_GROUPS, list(RECIPE_UNITS)),
         start,
@@ -142,7 +163,7 @@ def _columns(groups: Mapping[str, Sequence[str]], names: list[str]) -> list[list
 
 def _booster(knowledge: Knowledge, smooth: Matrix, seed: int) -> lightgbm.Booster:
     """LightGBM on what the Gaussian got wrong, for every seed's profile of every task."""
-    wrong = knowledge.regrets - smooth
+    wrong = outcome_of(knowledge.regrets) - smooth
     centred = wrong - wrong.mean(1, keepdims=True)
     rows, targets = [], []
     for features in knowledge.features:
@@ -196,14 +217,14 @@ def _corrections(knowledge: Knowledge, parameters: Matrix, seed: int) -> Matrix:
     return boosted
 
 
-def _best_weight(regrets: Matrix, smooth: Matrix, boosted: Matrix) -> float:
+def _best_weight(outcomes: Matrix, smooth: Matrix, boosted: Matrix) -> float:
     """The share with the least squared error of differences among the recipes that matter.
 
     Those are the ones that stand near the top with or without the correction: errors at the
     bottom change no advice.
     """
-    centred = regrets - regrets.mean(1, keepdims=True)
-    top = np.zeros(regrets.shape, dtype=bool)
+    centred = outcomes - outcomes.mean(1, keepdims=True)
+    top = np.zeros(outcomes.shape, dtype=bool)
     for part in (smooth, smooth + boosted):
         ranks = part.argsort(1).argsort(1)
         top |= ranks < 2 * _WATCHED
@@ -218,15 +239,15 @@ def _best_weight(regrets: Matrix, smooth: Matrix, boosted: Matrix) -> float:
     return WEIGHTS[int(np.argmin(errors))]
 
 
-def _interval(regrets: Matrix, predicted: Matrix) -> tuple[float, float]:
+def _interval(outcomes: Matrix, predicted: Matrix) -> tuple[float, float]:
     """Conformal offsets over tasks for the recipes that would be recommended.
 
-    Quantiles of (regret - score) over tasks and their first recipes, with the finite-sample
+    Quantiles of (outcome - prediction) over tasks and their first recipes, with the finite-sample
     correction for the number of tasks (Vovk et al. 2005; Romano et al. 2019).
     """
     order = predicted.argsort(1)[:, :_WATCHED]
-    residuals = np.take_along_axis(regrets - predicted, order, 1).ravel()
-    tasks = regrets.shape[0]
+    residuals = np.take_along_axis(outcomes - predicted, order, 1).ravel()
+    tasks = outcomes.shape[0]
     tail = max((1.0 - COVERAGE) / 2.0 - 0.5 / tasks, 0.0)
     low, high = np.quantile(residuals, [tail, 1.0 - tail])
     return min(float(low), 0.0), max(float(high), 0.0)

@@ -21,6 +21,7 @@ from probes.errors import UserError
 from probes.measures.base import TIERS
 from probes.profile import FACTS_ONLY, Profile, take_profile, tier_for
 from probes.recipe.schema import Recipe
+from probes.sandbox import sandbox
 from probes.task import Task, resolve_device
 
 RANKED = 10
@@ -90,7 +91,8 @@ def recommend(
     seconds = time.perf_counter() - begin
     loaded = load_shipped(profile.tier, models or FOLDER)
     say(f"ranking with what {len(loaded.model.names)} known tasks say")
-    ranking, abstained, reason = _rank(task, profile, loaded, aim, memory)
+    with sandbox(task.train, task.validation, task.test):  # making models draws random numbers
+        ranking, abstained, reason = _rank(task, profile, loaded, aim, memory)
     advice = Advice(
         task=TaskFacts(
             name=task.name, loss=prepared.objective.loss_name,
@@ -277,13 +279,10 @@ def _candidate(
     lines = evidence(model, recipe, similarity, profile.values)
     if not same:
         lines = (*lines, "no known task ran exactly this recipe: its score is a prediction")
+    low, high = model.interval(score)
     return Candidate(
         recipe=recipe.with_(batch_size=recipe.batch_size or prepared.batch_size),
-        expected=Expected(
-            score=min(max(score, 0.0), 1.0),
-            low=min(max(score + model.low, 0.0), 1.0),
-            high=min(max(score + model.high, 0.0), 1.0),
-        ),
+        expected=Expected(score=min(max(score, 0.0), 1.0), low=low, high=high),
         cost=Cost(
             seconds_per_step=(profile.seconds_per_pass or 0.0) * size * relative,
             passes_per_step=recipe.passes_per_step,

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +47,11 @@ class Item:
     trial: int = -1
 
 
-def run_item(item: Item) -> tuple[Item, str, dict[str, Any]]:
+_Result = tuple[Item, str, dict[str, Any]]
+"""A piece of work, the kind of record it gave, and the record."""
+
+
+def run_item(item: Item) -> _Result:
     """Do one piece of work in this process; returns (item, kind of record, record).
 
     A recipe that cannot serve the task gives a record of kind "refused" with the reason.
@@ -133,6 +138,10 @@ class State:
         state = cls()
         for kind, record in journal.read(state.damaged):
             state.add(kind, record)
+        for place, run in list(state.runs.items()):
+            if run["recipe"] not in state.recipes:  # its recipe's line was damaged
+                state.damaged.append(f"run of {' '.join(map(str, place))}: its recipe is lost")
+                del state.runs[place]
         return state
 
     def add(self, kind: str, record: dict[str, Any]) -> None:
@@ -158,6 +167,21 @@ def tiers_for(steps: int) -> tuple[int, ...]:
     return tuple(tier for tier in TIERS if tier <= max(steps // 2, TIERS[0]))
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a store is to hold.
+
+    Attributes:
+        names: Benchmark tasks.
+        searched: Recipes searched per task.
+        recipes: Recipes every task runs.
+    """
+
+    names: tuple[str, ...]
+    searched: int
+    recipes: tuple[Recipe, ...]
+
+
 def build(
     store: Path,
     *,
@@ -166,6 +190,7 @@ def build(
     workers: int | None = None,
     stages: Iterable[str] = ("reference", "searched", "repeat", "profiles"),
     retake_profiles: bool = False,
+    recipes: Sequence[Recipe] | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> State:
     """Run what is missing in a store and return what it then holds.
@@ -177,12 +202,19 @@ def build(
         workers: Processes; None for one a core.
         stages: Which stages to run.
         retake_profiles: Take profiles again that the store has.
+        recipes: The recipes every task runs; None for the reference set.
         report: Told of progress.
 
     Raises:
         UserError: An unknown task or stage, or a store that another builder holds.
     """
-    names = [task_row(name).name for name in (tasks or task_rows())]
+    plan = Plan(
+        names=tuple(task_row(name).name for name in (tasks or task_rows())),
+        searched=searched,
+        recipes=tuple(reference_recipes() if recipes is None else recipes),
+    )
+    stages = tuple(stages)
+    known: dict[str, Callable[[State, Plan], _Source]]
     known = {"reference": _reference, "searched": _searched, "repeat": _repeats,
              "profiles": _profiles}  # fmt: skip
     for stage in stages:
@@ -199,7 +231,7 @@ def build(
         try:
             for stage in stages:
                 progress.stage = stage
-                source = known[stage](state, names, searched)
+                source = known[stage](state, plan)
                 for item, kind, record in pool.work(source, progress):
                     _store(journal, state, item, kind, record)
                     source.told(item, kind, record)
@@ -236,21 +268,20 @@ class _Source:
         """A result came in."""
 
 
-def _reference(state: State, names: list[str], searched: int) -> _Source:
-    recipes = [*reference_recipes()]
+def _reference(state: State, plan: Plan) -> _Source:
     return _Source(
         [
             Item(name, recipe.model_dump_json(by_alias=True))
-            for name in names
-            for recipe in recipes
+            for name in plan.names
+            for recipe in plan.recipes
             if not state.has(name, recipe.key, 0)
         ]
     )
 
 
-def _repeats(state: State, names: list[str], searched: int) -> _Source:
-    items = []
-    for name in names:
+def _repeats(state: State, plan: Plan) -> _Source:
+    items: list[Item] = []
+    for name in plan.names:
         runs = [run for (task, _, seed), run in state.runs.items() if task == name and seed == 0]
         runs = [run for run in runs if not run["diverged"] and run["final"] == run["final"]]
         best = [run["recipe"] for run in sorted(runs, key=lambda run: run["final"])[:BEST]]
@@ -266,11 +297,11 @@ def _repeats(state: State, names: list[str], searched: int) -> _Source:
     return _Source(items)
 
 
-def _profiles(state: State, names: list[str], searched: int) -> _Source:
+def _profiles(state: State, plan: Plan) -> _Source:
     return _Source(
         [
             Item(name, seed=seed, tier=tier)
-            for name in names
+            for name in plan.names
             for tier in tiers_for(task_row(name).steps)
             for seed in (0, 1, 2)
             if (name, tier, seed) not in state.profiles
@@ -281,7 +312,7 @@ def _profiles(state: State, names: list[str], searched: int) -> _Source:
 class _searched(_Source):  # noqa: N801 - stands in the table of stages beside functions
     """One Optuna study a task, asked while its trials are out, told as they come in."""
 
-    def __init__(self, state: State, names: list[str], searched: int) -> None:
+    def __init__(self, state: State, plan: Plan) -> None:
         super().__init__([])
         self._left: dict[str, int] = {}
         self._studies: dict[str, optuna.Study] = {}
@@ -291,10 +322,10 @@ class _searched(_Source):  # noqa: N801 - stands in the table of stages beside f
         for run in state.runs.values():
             if run["role"] == "searched":
                 done[run["task"]].append(run)
-        for name in names:
-            self._left[name] = max(0, searched - len(done[name]))
+        for name in plan.names:
+            self._left[name] = max(0, plan.searched - len(done[name]))
         self._done = done
-        self._turn = [name for name in names if self._left[name]]
+        self._turn = [name for name in plan.names if self._left[name]]
 
     def __len__(self) -> int:
         return sum(self._left.values())
@@ -348,6 +379,19 @@ def _objective(run: dict[str, Any]) -> float:
     return float(value) if value == value and not run["diverged"] else 1e6
 
 
+def _end_with_the_builder() -> None:
+    """In a worker: end when the builder was killed, instead of waiting for work for ever."""
+    builder = multiprocessing.parent_process()
+    if builder is None:
+        return
+
+    def watch() -> None:
+        builder.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 class _Pool:
     """A pool of one-thread processes that survives the death of any of them."""
 
@@ -357,12 +401,13 @@ class _Pool:
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ[name] = "1"
 
-    def _executor(self) -> ProcessPoolExecutor:
+    def _submit(self, item: Item) -> Future[_Result]:
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
-                self._workers, mp_context=multiprocessing.get_context("spawn")
-            )
-        return self._pool
+                self._workers, mp_context=multiprocessing.get_context("spawn"),
+                initializer=_end_with_the_builder,
+            )  # fmt: skip
+        return self._pool.submit(run_item, item)
 
     def close(self) -> None:
         """Stop the workers; runs in flight are lost, finished ones are not."""
@@ -370,35 +415,53 @@ class _Pool:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
 
-    def work(
-        self, source: _Source, progress: Progress
-    ) -> Iterator[tuple[Item, str, dict[str, Any]]]:
-        """Results as they finish; an item whose worker died is tried again, three times at most."""
+    def work(self, source: _Source, progress: Progress) -> Iterator[_Result]:
+        """Results as they finish; an item whose worker died is tried again.
+
+        Raises:
+            UserError: An item's worker died again and again.
+        """
         progress.total, progress.done = len(source), 0
-        flying: dict[Future[Any], Item] = {}
+        flying: dict[Future[_Result], Item] = {}
         again: list[Item] = []
         crashes: dict[Item, int] = defaultdict(int)
         while True:
-            while len(flying) < 2 * self._workers:
+            lost: list[Item] = []
+            while not lost and len(flying) < 2 * self._workers:
                 item = again.pop() if again else source.take()
                 if item is None:
                     break
-                flying[self._executor().submit(run_item, item)] = item
-            if not flying:
+                try:
+                    flying[self._submit(item)] = item
+                except BrokenProcessPool:  # a worker died since the last result came in
+                    lost.append(item)
+            if not flying and not lost:
                 return
-            finished, _ = wait(flying, return_when=FIRST_COMPLETED)
+            # where a worker died all that fly end now, with a result or without
+            finished, _ = wait(flying, return_when=ALL_COMPLETED if lost else FIRST_COMPLETED)
+            if any(isinstance(future.exception(), BrokenProcessPool) for future in finished):
+                finished, _ = wait(flying)
             for future in finished:
                 item = flying.pop(future)
                 try:
                     result = future.result()
                 except BrokenProcessPool:
-                    lost = [item, *flying.values()]
-                    flying.clear()
-                    self.close()
-                    for one in lost:
-                        crashes[one] += 1
-                        if crashes[one] > _MAX_CRASHES * (2 * self._workers):
-                            raise
-                    again.extend(lost)
-                    break
-                yield result
+                    lost.append(item)
+                else:
+                    yield result
+            if lost:
+                self.close()
+                _count_crashes(lost, crashes, most=_MAX_CRASHES * 2 * self._workers)
+                again.extend(lost)
+
+
+def _count_crashes(lost: list[Item], crashes: dict[Item, int], most: int) -> None:
+    """All that were in flight are suspects: ``most`` is what an innocent item can see at worst."""
+    for item in lost:
+        crashes[item] += 1
+        if crashes[item] > most:
+            raise UserError(
+                "a worker that outlives its run",
+                f"{item.task}, whose workers died {crashes[item]} times",
+                "give the builder more memory or fewer workers, or leave the task out",
+            )

@@ -140,7 +140,10 @@ def _whole(line: bytes) -> dict[str, Any] | None:
     checksum, tab, text = line.rstrip(b"\n").partition(b"\t")
     if not tab or checksum != b"%08x" % zlib.crc32(text):
         return None
-    record = json.loads(text)
+    try:
+        record = json.loads(text)
+    except ValueError:
+        return None
     return record if isinstance(record, dict) and "kind" in record else None
 
 
@@ -170,7 +173,8 @@ def pack(journal: Journal, folder: Path, made_by: str, details: dict[str, Any]) 
     """Write a journal as Parquet and JSON with a manifest of hashes; returns the manifest.
 
     Args:
-        journal: What to pack; a run recorded twice is kept once.
+        journal: What to pack; a run recorded twice is kept once, one whose recipe's line was
+            damaged is left out and counted.
         folder: Where the files go.
         made_by: The command that made the runs.
         details: Further facts for the manifest (versions, date).
@@ -178,7 +182,8 @@ def pack(journal: Journal, folder: Path, made_by: str, details: dict[str, Any]) 
     runs: dict[tuple[str, str, int], dict[str, Any]] = {}
     recipes: dict[str, Any] = {}
     profiles: dict[tuple[str, int, int], dict[str, Any]] = {}
-    for kind, record in journal.read():
+    damaged: list[str] = []
+    for kind, record in journal.read(damaged):
         if kind == "run":
             runs[record["task"], record["recipe"], record["seed"]] = record
         elif kind == "recipe":
@@ -186,8 +191,9 @@ def pack(journal: Journal, folder: Path, made_by: str, details: dict[str, Any]) 
         elif kind == "profile":
             profiles[record["task"], record["tier"], record["seed"]] = record
     folder.mkdir(parents=True, exist_ok=True)
-    used = {key for _, key, _ in runs}
-    ordered = list(runs.values())  # in the order they finished: a search can be replayed
+    # in the order they finished: a search can be replayed
+    ordered = [run for run in runs.values() if run["recipe"] in recipes]
+    used = {run["recipe"] for run in ordered}
     pq.write_table(
         pa.Table.from_pylist(ordered, _RUN_SCHEMA), folder / "runs.parquet", compression="zstd",
         compression_level=12,
@@ -201,7 +207,12 @@ def pack(journal: Journal, folder: Path, made_by: str, details: dict[str, Any]) 
         "made_by": made_by,
         **details,
         "files": {name: _sha256(folder / name) for name in files},
-        "counts": {"runs": len(runs), "recipes": len(used), "profiles": len(profiles)},
+        "counts": {
+            "runs": len(ordered),
+            "recipes": len(used),
+            "profiles": len(profiles),
+            "set_aside": len(damaged) + len(runs) - len(ordered),
+        },
     }
     _write_json(folder / "manifest.json", manifest, indent=1)
     return manifest

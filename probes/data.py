@@ -142,12 +142,15 @@ class LoaderSamples:
 
     def ordered(self, batch_size: int, limit: int | None = None) -> Iterator[Batch]:
         """See Samples."""
-        seen = 0
+        left = limit
         for batch in self._once():
-            yield batch
-            seen += size_of(batch)
-            if limit is not None and seen >= limit:
+            size = size_of(batch)
+            if left is not None and size >= left:
+                yield cut(batch, 0, left) if size > left else batch
                 return
+            yield batch
+            if left is not None:
+                left -= size
 
     def part(self, keep: Callable[[int], bool]) -> LoaderSamples:
         """The batches whose position satisfies ``keep``."""
@@ -253,10 +256,9 @@ def _from_arrays(
             "give one target per input (is it (train, validation)? then give a pair of pairs)",
         )  # fmt: skip
     for position, tensor in enumerate(tensors):
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            row = int((~torch.isfinite(tensor)).flatten(1).any(1).nonzero()[0]) if (
-                tensor.dim() > 1
-            ) else int((~torch.isfinite(tensor)).nonzero()[0])  # fmt: skip
+        real = tensor.is_floating_point() or tensor.is_complex()
+        if real and not bool(torch.isfinite(tensor).all()):
+            row = int((~torch.isfinite(tensor)).nonzero()[0, 0])
             what = "inputs" if position < max(len(tensors) - 1, 1) else "targets"
             raise UserError(
                 f"finite numbers in the {role} {what}", f"NaN or infinity in row {row}",
@@ -274,14 +276,16 @@ def _from_arrays(
 def _as_tensor(array: Tensor | np.ndarray[Any, Any], role: str) -> Tensor:
     if isinstance(array, Tensor):
         return array.detach()
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in "fiubc":
         raise UserError(
             f"{role} arrays of numbers", f"dtype {array.dtype}", "encode categories as integers"
         )
     if array.dtype.kind == "u" and array.dtype.itemsize > 1:
         array = array.astype(np.int64)
-    # a copy: training must not be able to write into the user's array
-    return torch.from_numpy(np.array(array))
+    elif array.dtype.kind in "fc" and array.dtype.itemsize > 8 * (1 + (array.dtype.kind == "c")):
+        array = array.astype(np.float64 if array.dtype.kind == "f" else np.complex128)
+    # a copy: training must not be able to write into the user's array; in this machine's byte order
+    return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("=")))
 
 
 def _from_dataset(

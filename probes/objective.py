@@ -17,6 +17,10 @@ from probes.errors import UserError, unknown_name
 LossFunction = Callable[[Any, Any], Tensor]
 TARGET_KEYS = ("labels", "label", "targets", "target", "y")
 """Names under which a dict batch holds its targets."""
+CLASS_LOSSES = ("cross_entropy", "nll", "probability_nll")
+"""Losses of integer class labels."""
+IGNORED = -100
+"""The label that cross-entropy leaves out, unless told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,18 @@ def token_cross_entropy(outputs: Tensor, targets: Tensor, smoothing: float = 0.0
     """Cross-entropy for (N, C), (N, C, ...) and, for tokens, (N, T, C) outputs."""
     if outputs.dim() == 3 and targets.dim() == 2 and outputs.shape[:2] == targets.shape:
         outputs, targets = outputs.flatten(0, 1), targets.flatten()
-    return functional.cross_entropy(outputs, targets, label_smoothing=smoothing)
+    return functional.cross_entropy(outputs, _indices(targets), label_smoothing=smoothing)
+
+
+def _indices(targets: Tensor) -> Tensor:
+    """Labels of any integer type as the one that torch's losses take."""
+    if targets.dtype == torch.int64 or targets.is_floating_point():
+        return targets
+    return targets.long()
+
+
+def _negative_log_likelihood(outputs: Tensor, targets: Tensor) -> Tensor:
+    return functional.nll_loss(outputs, _indices(targets))
 
 
 def _aligned(function: Callable[[Tensor, Tensor], Tensor]) -> LossFunction:
@@ -183,12 +198,12 @@ def _aligned(function: Callable[[Tensor, Tensor], Tensor]) -> LossFunction:
 
 
 def _log_probabilities(outputs: Tensor, targets: Tensor) -> Tensor:
-    return functional.nll_loss(outputs.clamp_min(1e-7).log(), targets)
+    return functional.nll_loss(outputs.clamp_min(1e-7).log(), _indices(targets))
 
 
 LOSSES: dict[str, LossFunction] = {
     "cross_entropy": token_cross_entropy,
-    "nll": functional.nll_loss,
+    "nll": _negative_log_likelihood,
     "probability_nll": _log_probabilities,
     "binary_cross_entropy": _aligned(functional.binary_cross_entropy_with_logits),
     "probability_binary_cross_entropy": _aligned(functional.binary_cross_entropy),
@@ -202,7 +217,7 @@ def _accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
     classes = outputs.argmax(-1 if outputs.shape[:-1] == targets.shape else 1)
     if targets.is_floating_point() and targets.shape == outputs.shape:
         targets = targets.argmax(-1)
-    counted = targets != -100  # the index that cross-entropy ignores
+    counted = targets != IGNORED
     return (classes == targets)[counted].double().mean()
 
 
@@ -280,13 +295,16 @@ def make_objective(
         name, function = loss, LOSSES[loss]
     else:
         name, function = _standard_name(loss), loss
-        function = LOSSES.get(name, function) if _is_default(loss) else function
+        if _is_default(loss):
+            function = LOSSES[name]
+        elif name in LOSSES and name not in CLASS_LOSSES:
+            function = _aligned(loss)  # (N, 1) against (N,) would broadcast to (N, N)
     chosen = _metric(metric, name, notes)
     objective = Objective(
         name, function, chosen, cross_entropy=name == "cross_entropy" and (
             isinstance(loss, str) or _is_default(loss)), autocast=autocast,
     )  # fmt: skip
-    _check_fit(outputs, targets, name)
+    _check_fit(outputs, targets, name, int(getattr(loss, "ignore_index", IGNORED)))
     _check_scalar(objective, model, batch)
     return objective, notes
 
@@ -371,15 +389,27 @@ def _infer(outputs: Any, targets: Any) -> tuple[str, str]:
     return "mse", "real targets"
 
 
-def _check_fit(outputs: Any, targets: Any, name: str) -> None:
+def class_count(outputs: Tensor, targets: Tensor) -> int:
+    """Classes of a model by its outputs: (N, C), (N, C, ...) or, for tokens, (N, T, C).
+
+    Raises:
+        UserError: The outputs have no dimension of classes.
+    """
+    if outputs.dim() < 2:
+        raise UserError(
+            "outputs of shape (samples, classes)", f"shape {tuple(outputs.shape)}",
+            "give the model one output per class, or choose a loss for one output",
+        )  # fmt: skip
+    return outputs.shape[-1 if outputs.shape[:-1] == targets.shape else 1]
+
+
+def _check_fit(outputs: Any, targets: Any, name: str, ignored: int) -> None:
     """Class labels within the outputs; as many outputs as targets."""
     if not isinstance(outputs, Tensor) or not isinstance(targets, Tensor):
         return
-    if name in ("cross_entropy", "nll", "probability_nll") and not targets.is_floating_point():
-        per_token = outputs.dim() == 3 and outputs.shape[:2] == targets.shape
-        classes = outputs.shape[-1] if per_token or outputs.dim() == 2 else outputs.shape[1]
-        check_labels(targets, classes)
-    elif name not in ("cross_entropy",) and name in LOSSES and outputs.numel() != targets.numel():
+    if name in CLASS_LOSSES and not targets.is_floating_point():
+        check_labels(targets, class_count(outputs, targets), ignored)
+    elif name in LOSSES and name not in CLASS_LOSSES and outputs.numel() != targets.numel():
         raise UserError(
             f"one output per target for the loss {name}",
             f"outputs {tuple(outputs.shape)} and targets {tuple(targets.shape)}",
@@ -387,9 +417,9 @@ def _check_fit(outputs: Any, targets: Any, name: str) -> None:
         )  # fmt: skip
 
 
-def check_labels(targets: Tensor, classes: int) -> None:
-    """Refuse labels outside [0, classes), -100 (ignored) apart."""
-    wrong = targets[(targets != -100) & ((targets < 0) | (targets >= classes))]
+def check_labels(targets: Tensor, classes: int, ignored: int = IGNORED) -> None:
+    """Refuse labels outside [0, classes), the ignored one apart."""
+    wrong = targets[(targets != ignored) & ((targets < 0) | (targets >= classes))]
     if wrong.numel():
         raise UserError(
             f"class labels from 0 to {classes - 1}, as the model has {classes} outputs",
@@ -399,8 +429,7 @@ def check_labels(targets: Tensor, classes: int) -> None:
 
 def _check_scalar(objective: Objective, model: nn.Module, batch: Batch) -> None:
     try:
-        with torch.no_grad():
-            value = objective(model, batch)
+        value = objective(model, batch)
     except UserError:
         raise
     except Exception as error:
@@ -413,6 +442,11 @@ def _check_scalar(objective: Objective, model: nn.Module, batch: Batch) -> None:
         raise UserError(
             "a loss that is one number (a scalar tensor)", str(what), "reduce it by mean"
         )
+    if not value.requires_grad and any(p.requires_grad for p in model.parameters()):
+        raise UserError(
+            f"a loss {objective.loss_name} that depends on the model's weights",
+            "one without a gradient", "leave out detach, item, no_grad and argmax on its way",
+        )  # fmt: skip
 
 
 def _describe(batch: Batch) -> str:

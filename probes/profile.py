@@ -15,7 +15,7 @@ from probes.measures.landmark_run import LandmarkRun
 from probes.measures.model_facts import ModelFacts
 from probes.measures.races import Races
 from probes.measures.range_test import RangeTest
-from probes.sandbox import sandbox
+from probes.sandbox import differentiable, sandbox
 from probes.task import Task, resolve_device
 
 MEASURES: tuple[Measure, ...] = (
@@ -85,7 +85,7 @@ def take_profile(task: Task, *, tier: int, seed: int = 0, device: str = "auto") 
     begin = time.perf_counter()
     context = Context(task, resolve_device(device), seed, tier)
     timed: float | None = None
-    with sandbox(task.train, task.validation, task.test):
+    with sandbox(task.train, task.validation, task.test), differentiable():
         for measure in MEASURES:
             reason = measure.skip(context)
             if reason is None:

@@ -34,6 +34,13 @@ def sandbox(*owners: Any) -> Iterator[None]:
             restore()
 
 
+@contextmanager
+def differentiable() -> Iterator[None]:
+    """Gradients are recorded, though the caller may have turned that off."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
 def _global_state() -> list[Callable[[], None]]:
     python_state, numpy_state, torch_state = (
         random.getstate(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,13 +23,25 @@ from probes.data import (
     map_tensors,
 )
 from probes.errors import UserError
-from probes.objective import LossFunction, Objective, check_labels, make_objective, split
-from probes.sandbox import sandbox
+from probes.objective import (
+    CLASS_LOSSES,
+    IGNORED,
+    LossFunction,
+    Objective,
+    call,
+    check_labels,
+    class_count,
+    make_objective,
+    split,
+)
+from probes.sandbox import differentiable, sandbox
 
 VALIDATION_SHARE = 0.2
 DEFAULT_EPOCHS = 20
 _EVALUATION_BATCH = 256
 _SPLIT_SEED = 0
+_MANY = 200_000
+"""Samples above which targets are not read ahead."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +188,7 @@ class Task:
     @cached_property
     def prepared(self) -> Prepared:
         """The task with splits, loss, metric, batch size and steps settled (computed once)."""
-        with sandbox(self.train, self.validation, self.test):
+        with sandbox(self.train, self.validation, self.test), differentiable():
             return self._prepare()
 
     def _prepare(self) -> Prepared:
@@ -213,8 +225,9 @@ class Task:
             model, batch, self.loss, self.metric, self.training_step, autocast
         )
         notes.extend(said)
-        if objective.cross_entropy:
-            _check_all_labels(model, sets, batch)
+        if objective.loss_name in CLASS_LOSSES:
+            ignored = int(getattr(self.loss, "ignore_index", IGNORED))
+            _check_all_labels(model, sets, batch, ignored)
         steps = self._steps(train, batch_size, notes)
         return Prepared(train, validation, test, objective, batch_size, steps, tuple(notes))
 
@@ -294,7 +307,7 @@ def _hold_out(samples: Samples, notes: list[str]) -> tuple[Samples, Samples]:
         raise UserError("at least two samples to hold one out", str(count), "give validation data")
     generator = torch.Generator().manual_seed(_SPLIT_SEED)
     order = torch.randperm(count, generator=generator)
-    labels = _labels(samples)
+    labels = _classes(samples)
     wanted = max(1, round(count * VALIDATION_SHARE))
     if labels is None:
         held = order[:wanted]
@@ -311,21 +324,27 @@ def _hold_out(samples: Samples, notes: list[str]) -> tuple[Samples, Samples]:
     return samples.part(mask.nonzero().flatten()), samples.part(held.sort().values)
 
 
-def _labels(samples: IndexedSamples) -> Tensor | None:
-    """One integer class a sample, or None where targets are something else or many to read."""
-    if len(samples) > 200_000:
+def _classes(samples: IndexedSamples) -> Tensor | None:
+    """One class a sample, or None where targets are something else or nearly all different."""
+    parts = [targets for targets in _integer_targets(samples) if targets.dim() == 1]
+    if not parts or sum(map(len, parts)) < len(samples):
         return None
-    parts = []
+    labels = torch.cat(parts).long()
+    return labels if len(set(labels.tolist())) <= max(len(labels) // 2, 2) else None
+
+
+def _integer_targets(samples: IndexedSamples) -> Iterator[Tensor]:
+    """Integer targets in order; ends early where they are something else or many to read."""
+    if len(samples) > _MANY:
+        return
     for batch in samples.ordered(1024):
         try:
             _, targets = split(batch)
         except UserError:
-            return None
-        if not isinstance(targets, Tensor) or targets.is_floating_point() or targets.dim() != 1:
-            return None
-        parts.append(targets.cpu())
-    labels = torch.cat(parts).long()
-    return labels if len(labels.unique()) <= max(len(labels) // 2, 2) else None
+            return
+        if not isinstance(targets, Tensor) or targets.is_floating_point():
+            return
+        yield targets.cpu()
 
 
 def _check_finite(batch: Batch) -> None:
@@ -340,19 +359,17 @@ def _check_finite(batch: Batch) -> None:
     map_tensors(batch, check)
 
 
-def _check_all_labels(model: nn.Module, sets: list[Samples], batch: Batch) -> None:
+def _check_all_labels(model: nn.Module, sets: list[Samples], batch: Batch, ignored: int) -> None:
     """Labels of every set within the model's classes, where reading them is cheap."""
     inputs, targets = split(batch)
-    if not isinstance(targets, Tensor) or targets.is_floating_point() or targets.dim() != 1:
+    if not isinstance(targets, Tensor) or targets.is_floating_point():
         return
-    from probes.objective import call
-
     with torch.no_grad():
-        classes = call(model, inputs).shape[1]
+        classes = class_count(call(model, inputs), targets)
     for samples in sets:
-        labels = _labels(samples) if isinstance(samples, IndexedSamples) else None
-        if labels is not None:
-            check_labels(labels, classes)
+        if isinstance(samples, IndexedSamples):
+            for labels in _integer_targets(samples):
+                check_labels(labels, classes, ignored)
 
 
 def _cast_like(samples: Samples, dtype: torch.dtype, notes: list[str]) -> Samples:

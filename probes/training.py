@@ -21,7 +21,7 @@ from probes.recipe.build import build_optimizer, schedule_function
 from probes.recipe.normalization import apply_normalization
 from probes.recipe.schema import Recipe
 from probes.recipe.steppers import Stepper, make_stepper
-from probes.sandbox import sandbox
+from probes.sandbox import differentiable, sandbox
 from probes.task import Prepared, Task, resolve_device
 
 DIVERGED_FACTOR = 100.0
@@ -173,9 +173,12 @@ def train(
     Raises:
         UserError: The recipe cannot serve this task.
     """
+    for what, count in (("steps", steps), ("stop_after", stop_after)):
+        if count is not None and (isinstance(count, bool) or count < 1):
+            raise UserError(f"{what} as a whole number above 0", repr(count), f"change {what}")
     prepared = task.prepared
     device = resolve_device(device)
-    with sandbox(task.train, task.validation, task.test):
+    with sandbox(task.train, task.validation, task.test), differentiable():
         torch.manual_seed(seed)
         model = task.make_model()
         return _train(

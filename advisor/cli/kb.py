@@ -53,7 +53,7 @@ def _add_build(commands: arg.Commands) -> None:
         "any moment and started again: no finished run is lost.",
     )  # fmt: skip
     parser.add_argument(
-        "--store", metavar="FILE",
+        "--store", metavar="FILE", action=arg.Checked, check=_store,
         help="the journal of runs (default: journal.log in the cache directory, which is "
         "$ADVISOR_CACHE or ~/.cache/optimizer-advisor)",
     )  # fmt: skip
@@ -102,14 +102,12 @@ def run_build(chosen: argparse.Namespace) -> str:
     """Build, pack where asked to, and give the counts of the store as text."""
     if chosen.profiles_only and chosen.stages is not None:
         raise UserError("--stages or --profiles-only", "both", "leave one out")
-    from pathlib import Path
-
     from knowledge_base.build import build
     from knowledge_base.fetch import cache_directory
     from knowledge_base.store import Journal, pack
     from knowledge_base.tasks import task_row
 
-    store = Path(chosen.store) if chosen.store else cache_directory() / "journal.log"
+    store = chosen.store or cache_directory() / "journal.log"
     line = ProgressLine()
 
     def report(progress: Progress) -> None:
@@ -176,6 +174,15 @@ def _names(text: str) -> list[str]:
 def _stages(text: str) -> list[str]:
     check = arg.one_of("a stage of the build", STAGES)
     return [check(name) for name in _names(text)]
+
+
+def _store(text: str) -> Path:
+    from pathlib import Path
+
+    path = Path(text)
+    if path.is_dir() or not path.name:
+        raise UserError("the file of a store", f"{text!r}, a folder", "add a file name")
+    return path
 
 
 def _folder(text: str) -> Path:

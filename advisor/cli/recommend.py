@@ -60,9 +60,10 @@ def run(chosen: argparse.Namespace) -> str:
     from advisor.recommender import recommend
 
     task = load_task(chosen.task)
+    budget = _what_is_left(chosen.budget, time.monotonic() - chosen.began)
     advice = recommend(
-        task, budget=_what_is_left(chosen.budget, time.monotonic() - chosen.began), goal=chosen.goal, target=chosen.target,
-        steps=chosen.steps, device=chosen.device, seed=chosen.seed, progress=say,
+        task, budget=budget, goal=chosen.goal, target=chosen.target, steps=chosen.steps,
+        device=chosen.device, seed=chosen.seed, progress=say,
     )  # fmt: skip
     if chosen.out is not None:
         advice.save(chosen.out)

@@ -8,6 +8,7 @@ recipes that every task ran, so that every choice has a result.
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -31,7 +32,6 @@ KS = (1, 3, 5)
 RANDOM = (5, 10, 25, 50)
 SEARCH = (5, 10, 25)
 BUDGET = 0.1
-_RESAMPLES = 200
 _BOOTSTRAP = 2000
 _TITLES = {"dataset": "data set", "dataset_and_family": "data set and family"}
 _COPIED = {"optimizer": {"name": "adamw", "lr": 1e-3}, "schedule": "cosine"}
@@ -120,20 +120,15 @@ def _replay_fold(
         tally.shares.append(tier / row.steps)
         first = here.regrets[task, order[0]]
         score = float(model.means[order[0]] if abstains else scores[order[0]])
-        low, high = max(score + model.low, 0.0), min(score + model.high, 1.0)
+        low, high = model.interval(score)
         tally.covered.append(float(low <= first <= high))
         tally.widths.append(high - low)
         tally.correlations.append(_rank_correlation(scores, here.regrets[task]))
-        _add_methods(here, task, order, portfolio, tally, np.random.default_rng(seed + task))
+        _add_methods(here, task, order, portfolio, tally)
 
 
 def _add_methods(
-    base: Knowledge,
-    task: int,
-    order: list[int],
-    portfolio: list[int],
-    tally: _Tally,
-    random: np.random.Generator,
+    base: Knowledge, task: int, order: list[int], portfolio: list[int], tally: _Tally
 ) -> None:
     validation, test = base.regrets[task], base.test_regrets[task]
 
@@ -145,13 +140,10 @@ def _add_methods(
     for k in KS:
         tally.add("single best recipe" if k == 1 else "portfolio", k, chosen(portfolio[:k]))
     for title, plain in (("AdamW 1e-3 cosine", _COPIED), ("NAdam defaults", _NADAM)):
-        tally.add(title, 1, chosen([base.recipes.index(Recipe.parse(plain))]))
+        if (recipe := Recipe.parse(plain)) in base.recipes:
+            tally.add(title, 1, chosen([base.recipes.index(recipe)]))
     for n in RANDOM:
-        draws = [
-            chosen(random.choice(len(test), size=n, replace=False).tolist())
-            for _ in range(_RESAMPLES)
-        ]
-        tally.add("random search", n, float(np.mean(draws)))
+        tally.add("random search", n, expected_of_random(validation, test, n))
     searched = base.searched[task]
     for n in SEARCH:
         if len(searched) >= n:
@@ -160,6 +152,26 @@ def _add_methods(
         else:
             tally.add("TPE, one study", n, float("nan"))
     tally.add("best known of the set", len(test), chosen(list(range(len(test)))))
+
+
+def expected_of_random(validation: Matrix, test: Matrix, n: int) -> float:
+    """Mean test regret of the best of n recipes drawn without replacement, best on validation.
+
+    Exact over all draws: of R recipes the one of rank i (from 0) is the best drawn with
+    probability C(R - 1 - i, n - 1) / C(R, n); recipes that tie on validation share theirs.
+
+    Args:
+        validation: (R,) validation regrets.
+        test: (R,) test regrets of the same recipes.
+        n: Draws; all recipes where it is more than R.
+    """
+    count = len(validation)
+    drawn = min(n, count)
+    order = validation.argsort()
+    _, tied, sizes = np.unique(validation[order], return_inverse=True, return_counts=True)
+    means = np.bincount(tied, weights=test[order]) / sizes
+    chances = np.asarray([math.comb(count - 1 - i, drawn - 1) for i in range(count)], dtype=float)
+    return float((chances * means[tied]).sum() / math.comb(count, drawn))
 
 
 def _column(title: str, tally: _Tally, seed: int) -> Column:

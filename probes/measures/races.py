@@ -10,10 +10,12 @@ import math
 
 from torch import Tensor
 
+from probes.data import Batch
+from probes.errors import UserError
 from probes.measures.base import Context
 from probes.measures.landmark_run import curve_shape
 from probes.recipe.schema import Recipe
-from probes.training import train
+from probes.training import Loop, train
 
 
 def _racer(optimizer: str, lr: float) -> Recipe:
@@ -36,7 +38,7 @@ UNITS: dict[str, str] = {
     for name in RACERS
     for what, unit in (
         ("drop", "log ratio of the first to the last quarter's training loss"),
-        ("lead", "drop minus the landmark's over the same steps"),
+        ("lead", "drop minus that of the landmark run"),
         ("late_slope", "fall of the log loss per step, second half"),
     )
 }
@@ -63,17 +65,14 @@ class Races:
         steps, racers = STEPS[context.tier]
         found: dict[str, float] = {}
         for name in list(RACERS)[:racers]:
-            losses: list[float] = []
-            run = train(
-                context.task, RACERS[name], seed=context.seed, device=context.device,
-                steps=max(context.prepared.steps, steps), stop_after=steps, points=0,
-                evaluate="nothing",
-                observer=lambda loop, batch, losses=losses: _kept(losses, loop.stepper.step(batch)),
-            )  # fmt: skip
-            context.charge(run.passes)
+            try:
+                losses, diverged = _race(context, RACERS[name], steps)
+            except UserError as error:  # a torch too old for this racer: the others still run
+                context.missing[f"race.{name}"] = str(error)
+                continue
             shape = curve_shape(losses, "race")
             drop = shape.get("race.drop", _DIVERGED)
-            if run.diverged or not math.isfinite(losses[-1]):
+            if diverged or not math.isfinite(losses[-1]):
                 drop = _DIVERGED
             found[f"race.{name}.drop"] = max(drop, _DIVERGED)
             found[f"race.{name}.late_slope"] = shape.get("race.late_slope", 0.0)
@@ -84,6 +83,19 @@ class Races:
         return found
 
 
-def _kept(losses: list[float], loss: Tensor) -> Tensor:
-    losses.append(float(loss))
-    return loss
+def _race(context: Context, recipe: Recipe, steps: int) -> tuple[list[float], bool]:
+    """Training losses of one racer, and whether it diverged."""
+    losses: list[float] = []
+
+    def observe(loop: Loop, batch: Batch) -> Tensor:
+        loss = loop.stepper.step(batch)
+        losses.append(float(loss))
+        return loss
+
+    run = train(
+        context.task, recipe, seed=context.seed, device=context.device,
+        steps=max(context.prepared.steps, steps), stop_after=steps, points=0, evaluate="nothing",
+        observer=observe,
+    )  # fmt: skip
+    context.charge(run.passes)
+    return losses, run.diverged

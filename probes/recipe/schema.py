@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -57,7 +56,13 @@ class Choice(BaseModel):
                 f"the {cls.kind} as a mapping with a name", repr(data), 'write {"name": ...}'
             )
         flat = {key: value for key, value in data.items() if key not in ("name", "settings")}
-        flat.update(data.get("settings", {}))
+        nested = data.get("settings", {})
+        if not isinstance(nested, Mapping):
+            raise UserError(
+                f"the settings of the {cls.kind} as a mapping", repr(nested),
+                "write them beside the name",
+            )  # fmt: skip
+        flat.update(nested)
         row = method(cls.kind, str(data["name"]))
         known = {setting.name: setting for setting in row.hyperparameters}
         for key in flat:
@@ -100,7 +105,7 @@ def _checked(owner: str, setting: Hyperparameter, value: Any) -> Value:
         except ValueError:
             raise UserError(f"{where} as a number", repr(value), "give a number") from None
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not low <= value <= high:
+    if not is_number or not low <= value <= high:  # false of NaN too
         raise UserError(
             f"{where} between {low:g} and {high:g}", repr(value),
             f"the usual range is {setting.low:g} to {setting.high:g}",

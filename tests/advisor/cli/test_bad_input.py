@@ -89,6 +89,8 @@ BAD = {
     "no packed knowledge base": ("kb status --pack nowhere", "nowhere"),
     "unknown stage": ("kb build --store j.log --stages serched", "did you mean searched"),
     "unknown benchmark task": ("kb build --store j.log --tasks nothing-known", "benchmark task"),
+    "store is a folder": ("kb build --store .", "add a file name"),
+    "pack into a file": ("kb build --store j.log --pack good.py", "which is a file"),
     "stages twice": ("kb build --stages searched --profiles-only", "leave one out"),
 }
 

@@ -1,0 +1,42 @@
+"""The synthetic knowledge base and the meta-models fitted on it, made once a test run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import synthetic
+
+from advisor import boosting, meta_model, shipped
+from advisor.knowledge import Knowledge, load_knowledge
+from advisor.meta_model import MetaModel
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the packed synthetic knowledge base."""
+    return synthetic.write(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="session")
+def knowledge(base: Path) -> Knowledge:
+    return load_knowledge(synthetic.TIER, base)
+
+
+@pytest.fixture(scope="session")
+def model(knowledge: Knowledge) -> MetaModel:
+    """Fitted on all twelve tasks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(boosting, "ROUNDS", 20)
+        return meta_model.fit(knowledge)
+
+
+@pytest.fixture(scope="session")
+def models_folder(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The meta-models of tiers 0 and 16 as files."""
+    folder = tmp_path_factory.mktemp("models")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shipped, "ALL_TIERS", (0, synthetic.TIER))
+        patch.setattr(boosting, "ROUNDS", 20)
+        shipped.fit_shipped(base, folder)
+    return folder
