@@ -116,6 +116,12 @@ TASK_GROUPS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Task features that share a length scale in the Gaussian."""
 
+MEASURED = (
+    "loss_over_chance", "batch_over_noise", "update_over_weight", "sharpness",
+    "sharpness_gradient", *TASK_GROUPS["course"], *TASK_GROUPS["races"],
+)  # fmt: skip
+"""Task features that only a training step tells; unknown to a profile of facts alone."""
+
 RECIPE_GROUPS: dict[str, tuple[str, ...]] = {
     "rate": ("log_rate", "rate_over_default", "effective_rate"),
     "method": ("is_gradient", "is_adam", "is_muon", "is_other", "momentum", "second_moment"),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from advisor.features import (
+    MEASURED,
     TASK_UNITS,
     Matrix,
     feature_rows,
@@ -193,5 +194,6 @@ def _task_features(
             values = task_features(profile["values"], rows[name].steps, rows[name].batch_size)
             table[seed, i] = list(values.values())
     if tier == 0:  # facts alone: what only a training step tells is not known
-        table[:, :, list(TASK_UNITS).index("loss_over_chance") :] = np.nan
+        names_of = list(TASK_UNITS)
+        table[:, :, [names_of.index(name) for name in MEASURED]] = np.nan
     return table

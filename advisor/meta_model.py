@@ -79,7 +79,10 @@ class MetaModel:
     def scores(
         self, task: Mapping[str, float], recipes: Sequence[Recipe], steps: int, batch_size: int
     ) -> Matrix:
-        """(n,) predicted normalized regrets, any recipes; lower is better."""
+        """(n,) predicted normalized regrets, any recipes; lower is better.
+
+        They may lie a little below 0 (at most OFFSET) or above 1: cut off there, the best would tie.
+        """
         vector = np.asarray([task[name] for name in TASK_UNITS])
         smooth = self.gaussian.predict(vector, recipe_matrix(recipes))
         rows = feature_rows(task, recipes, steps, batch_size)
@@ -88,7 +91,8 @@ class MetaModel:
     def interval(self, score: float) -> tuple[float, float]:
         """The 90 % interval around a score, within [0, 1]."""
         outcome = outcome_of(np.asarray([score]))[0]
-        low, high = regret_of(np.asarray([outcome + self.low, outcome + self.high]))
+        ends = regret_of(np.asarray([outcome + self.low, outcome + self.high]))
+        low, high = np.clip(ends, 0.0, 1.0)
         return float(low), float(high)
 
     def similarities(self, task: Mapping[str, float]) -> Matrix:
@@ -107,8 +111,8 @@ def outcome_of(regrets: Matrix) -> Matrix:
 
 
 def regret_of(outcomes: Matrix) -> Matrix:
-    """Back from the scale of outcomes, within [0, 1]."""
-    regrets: Matrix = np.clip(np.exp(outcomes) - OFFSET, 0.0, 1.0)
+    """Back from the scale of outcomes."""
+    regrets: Matrix = np.exp(outcomes) - OFFSET
     return regrets
 
 

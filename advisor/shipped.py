@@ -121,9 +121,10 @@ def load_shipped(tier: int, folder: Path = FOLDER) -> Loaded:
     """
     import lightgbm
 
-    path = folder / f"meta_model_{tier}.json"
-    if not path.exists():
-        raise UserError("a fitted meta-model", f"no {path}", "run advisor kb fit")
+    path, boosted = folder / f"meta_model_{tier}.json", folder / f"booster_{tier}.txt"
+    for file in (path, boosted):
+        if not file.exists():
+            raise UserError("a fitted meta-model", f"no {file}", "run advisor kb fit")
     data = read_json(path)
     if data.get("schema") != _SCHEMA or data.get("columns") != feature_names():
         raise UserError(
@@ -133,7 +134,7 @@ def load_shipped(tier: int, folder: Path = FOLDER) -> Loaded:
     model = MetaModel(
         tier=data["tier"],
         gaussian=OutcomeGaussian.from_plain(data["gaussian"]),
-        booster=lightgbm.Booster(model_file=str(folder / f"booster_{tier}.txt")),
+        booster=lightgbm.Booster(model_file=str(boosted)),
         weight=data["weight"],
         low=data["low"],
         high=data["high"],

@@ -122,7 +122,7 @@ class LoaderSamples:
         return self._length
 
     def _once(self) -> Iterator[Batch]:
-        for position, batch in enumerate(copy.copy(self._loader)):
+        for position, batch in enumerate(_fresh(self._loader)):
             if self._keep(position):
                 yield batch
 
@@ -223,8 +223,15 @@ def cut(batch: Batch, begin: int, end: int) -> Batch:
     return map_tensors(batch, lambda tensor: tensor[begin:end])
 
 
+def _fresh(loader: DataLoader[Any]) -> DataLoader[Any]:
+    """A copy, so that an iteration the user has begun goes on where it was."""
+    fresh = copy.copy(loader)
+    fresh._iterator = None  # of persistent workers
+    return fresh
+
+
 def _first_size(loader: DataLoader[Any]) -> int:
-    for batch in copy.copy(loader):
+    for batch in _fresh(loader):
         return size_of(batch)
     raise UserError("a loader with at least one batch", "an empty loader", "check its data set")
 

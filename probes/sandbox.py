@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,8 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
-_DEPTH = 4
-"""How deep attributes are searched for generators (loader -> dataset -> transform -> generator)."""
+_DEPTH, _OBJECTS = 8, 5000
+"""How deep, and how many objects are searched for generators.
+
+A loader has a subset of a data set with a composed transform of parts with generators: six deep.
+"""
 
 
 @contextmanager
@@ -95,9 +99,9 @@ def _generators(owners: tuple[Any, ...]) -> list[Callable[[], None]]:
     """A restore for each generator reachable through attributes, sequences and mappings."""
     restores: list[Callable[[], None]] = []
     seen: set[int] = set()
-    waiting = [(owner, 0) for owner in owners]
-    while waiting:
-        item, depth = waiting.pop()
+    waiting = deque((owner, 0) for owner in owners)  # the nearest first
+    while waiting and len(seen) < _OBJECTS:
+        item, depth = waiting.popleft()
         if id(item) in seen or item is None or isinstance(item, (torch.Tensor, np.ndarray, str)):
             continue
         seen.add(id(item))

@@ -36,7 +36,6 @@ def models_folder(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The meta-models of tiers 0 and 16 as files."""
     folder = tmp_path_factory.mktemp("models")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shipped, "ALL_TIERS", (0, synthetic.TIER))
         patch.setattr(boosting, "ROUNDS", 20)
-        shipped.fit_shipped(base, folder)
+        shipped.fit_shipped(base, folder, tiers=(0, synthetic.TIER))
     return folder

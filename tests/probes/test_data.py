@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
+from cases import DictRows, draw, ids
 from torch import Tensor
 from torch.utils.data import (
     DataLoader,
@@ -19,7 +20,6 @@ from torch.utils.data import (
     random_split,
 )
 
-from cases import DictRows, draw, ids
 from probes.data import (
     IndexedSamples,
     LoaderSamples,

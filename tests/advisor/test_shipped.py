@@ -1,0 +1,125 @@
+"""Meta-models as files, and the files that are shipped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import synthetic
+
+from advisor import shipped
+from advisor.features import TASK_UNITS
+from advisor.knowledge import Knowledge, load_knowledge
+from advisor.meta_model import MetaModel
+from advisor.shipped import ALL_TIERS, FOLDER, load_shipped
+from knowledge_base.reference import reference_recipes
+from knowledge_base.store import SHIPPED, check_hashes
+from probes.errors import UserError
+
+
+def first_places(model: MetaModel, knowledge: Knowledge, profiles: list[int]) -> list[int]:
+    """The recipe ranked first on each task when it is given the profile of another."""
+    found = []
+    for row, other in zip(knowledge.rows, profiles, strict=True):
+        features = dict(zip(TASK_UNITS, knowledge.features[0, other].tolist(), strict=True))
+        scores = model.scores(features, knowledge.recipes, row.steps, row.batch_size)
+        found.append(int(scores.argmin()))
+    return found
+
+
+def test_save_and_load_give_equal_scores(
+    tmp_path: Path, model: MetaModel, knowledge: Knowledge
+) -> None:
+    shipped._write(model, knowledge, {"adamw": 1.0}, tmp_path)
+    loaded = load_shipped(synthetic.TIER, tmp_path).model
+    assert loaded.names == model.names
+    assert loaded.recipes == model.recipes
+    assert loaded.portfolio == model.portfolio
+    for task, row in enumerate(knowledge.rows):
+        features = dict(zip(TASK_UNITS, knowledge.features[0, task].tolist(), strict=True))
+        args = (features, knowledge.recipes, row.steps, row.batch_size)
+        np.testing.assert_allclose(loaded.scores(*args), model.scores(*args), atol=1e-3)
+        assert loaded.abstains(features) == model.abstains(features)
+
+
+def test_the_booster_survives_its_file(models_folder: Path, knowledge: Knowledge) -> None:
+    loaded = load_shipped(synthetic.TIER, models_folder).model
+    rows = knowledge.pair_rows(0, knowledge.features[0, 0])
+    again = type(loaded.booster)(model_str=loaded.booster.model_to_string())
+    np.testing.assert_array_equal(again.predict(rows), loaded.booster.predict(rows))
+
+
+def test_relative_seconds_and_ranges(models_folder: Path) -> None:
+    loaded = load_shipped(synthetic.TIER, models_folder)
+    assert loaded.relative_seconds["adamw"] == 1.0
+    assert loaded.relative_seconds["muon"] == pytest.approx(2.0)
+    assert set(loaded.log_ranges) == set(synthetic.TASKS)
+    for task, span in loaded.log_ranges.items():
+        kind = synthetic.cluster(task)
+        lowest = min(synthetic.regret(recipe, kind) for recipe in synthetic.recipes())
+        whole = np.log(synthetic.UNTRAINED / synthetic.BEST)
+        assert span == pytest.approx((1 - lowest) * whole, abs=0.1)
+
+
+@pytest.mark.parametrize("key", ["schema", "columns"])
+def test_models_of_another_release_are_refused(
+    models_folder: Path, tmp_path: Path, key: str
+) -> None:
+    shutil.copytree(models_folder, tmp_path / "old")
+    path = tmp_path / "old" / "meta_model_0.json"
+    data = json.loads(path.read_text())
+    data[key] = 99 if key == "schema" else data[key][:-1]
+    path.write_text(json.dumps(data))
+    with pytest.raises(UserError, match="advisor kb fit"):
+        load_shipped(0, tmp_path / "old")
+
+
+def test_missing_and_torn_models_are_the_users_errors(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="advisor kb fit"):
+        load_shipped(16, tmp_path)
+    (tmp_path / "meta_model_16.json").write_text('{"schema": 1, "colu')
+    (tmp_path / "booster_16.txt").write_text("tree")
+    with pytest.raises(UserError, match="complete JSON"):
+        load_shipped(16, tmp_path)
+
+
+def test_a_missing_booster_is_the_users_error(models_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(models_folder, tmp_path / "half")
+    (tmp_path / "half" / "booster_0.txt").unlink()
+    with pytest.raises(UserError, match="advisor kb fit"):
+        load_shipped(0, tmp_path / "half")
+
+
+# what the package brings
+
+
+def test_shipped_knowledge_base_is_as_its_manifest_says() -> None:
+    check_hashes(SHIPPED)
+
+
+@pytest.mark.parametrize("tier", ALL_TIERS)
+def test_shipped_models_load_and_match_the_knowledge_base(tier: int) -> None:
+    model = load_shipped(tier, FOLDER).model
+    knowledge = load_knowledge(tier, SHIPPED)
+    assert model.tier == tier
+    assert model.names == tuple(row.name for row in knowledge.rows)
+    assert model.recipes == knowledge.recipes
+    assert {recipe.key for recipe in model.recipes} <= {r.key for r in reference_recipes()}
+    np.testing.assert_allclose(model.regrets, knowledge.regrets, atol=1e-4)
+
+
+@pytest.mark.parametrize("tier", [tier for tier in ALL_TIERS if tier > 0])
+def test_shipped_models_listen_to_the_profile(tier: int) -> None:
+    """Profiles shuffled between tasks change the first place on at least half of the tasks."""
+    model, knowledge = load_shipped(tier, FOLDER).model, load_knowledge(tier, SHIPPED)
+    count = len(knowledge.rows)
+    own = first_places(model, knowledge, list(range(count)))
+    shares = []
+    for seed in range(5):
+        shuffled = np.random.default_rng(seed).permutation(count).tolist()
+        other = first_places(model, knowledge, shuffled)
+        shares.append(np.mean([mine != theirs for mine, theirs in zip(own, other, strict=True)]))
+    assert np.mean(shares) >= 0.5
