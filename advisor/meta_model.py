@@ -81,7 +81,7 @@ class MetaModel:
     ) -> Matrix:
         """(n,) predicted normalized regrets, any recipes; lower is better.
 
-        They may lie a little below 0 (at most OFFSET) or above 1: cut off there, the best would tie.
+        They may lie a little below 0 (by OFFSET at most) or above 1: cut off, the best would tie.
         """
         vector = np.asarray([task[name] for name in TASK_UNITS])
         smooth = self.gaussian.predict(vector, recipe_matrix(recipes))

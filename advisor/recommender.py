@@ -16,10 +16,10 @@ from advisor.candidates import Applicable, alike, applicable, neighbours
 from advisor.evidence import COPIED, evidence, nearest_reference
 from advisor.features import Matrix, task_features
 from advisor.goal import Goal, parse_goal, parse_memory, rank_fastest
-from advisor.shipped import FOLDER, Loaded, load_shipped
+from advisor.shipped import FOLDER, Loaded, fitted_tiers, load_shipped, tier_within
 from probes.errors import UserError
 from probes.measures.base import TIERS
-from probes.profile import FACTS_ONLY, Profile, take_profile, tier_for
+from probes.profile import FACTS_ONLY, Profile, take_profile
 from probes.recipe.schema import Recipe
 from probes.sandbox import sandbox
 from probes.task import Task, resolve_device
@@ -87,9 +87,10 @@ def recommend(
     prepared = task.prepared
     for note in prepared.notes:
         say(note)
-    profile, passes = _profile(task, limit, where, seed, begin, say)
+    folder = models or FOLDER
+    profile, passes = _profile(task, limit, fitted_tiers(folder), where, seed, begin, say)
     seconds = time.perf_counter() - begin
-    loaded = load_shipped(profile.tier, models or FOLDER)
+    loaded = load_shipped(profile.tier, folder)
     say(f"ranking with what {len(loaded.model.names)} known tasks say")
     with sandbox(task.train, task.validation, task.test):  # making models draws random numbers
         ranking, abstained, reason = _rank(task, profile, loaded, aim, memory)
@@ -138,12 +139,16 @@ def _length(task: Task) -> int:
 
 
 def _profile(
-    task: Task, limit: Budget, device: str, seed: int, begin: float, say: _Say
+    task: Task, limit: Budget, tiers: Sequence[int], device: str, seed: int, begin: float, say: _Say
 ) -> tuple[Profile, float]:
-    """The profile that the budget pays for, and all passes spent on the way."""
+    """The profile that the budget pays for, and all passes spent on the way.
+
+    Only tiers that the meta-model knows are taken: a longer probe than any known task had would
+    cost passes and tell nothing.
+    """
     steps = task.prepared.steps
     if limit.share is not None:
-        tier = tier_for(limit.share * steps)
+        tier = tier_within(limit.share * steps, tiers)
         say(_saying(tier, limit.share * steps))
         profile = take_profile(task, tier=tier, seed=seed, device=device)
         return profile, profile.passes
@@ -152,7 +157,9 @@ def _profile(
     spent += profile.passes
     per_pass = _seconds_a_pass(task, device, seed)
     spent += 2.0
-    for tier in TIERS:
+    for tier in tiers:
+        if tier == FACTS_ONLY:
+            continue
         left = limit.seconds - (time.perf_counter() - begin)
         if tier * per_pass > left or tier > max(steps // 2, TIERS[0]):
             break

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,14 +18,15 @@ from advisor.features import VERSION, feature_names
 from advisor.gaussian import OutcomeGaussian
 from advisor.knowledge import Knowledge, load_knowledge
 from advisor.meta_model import MetaModel
-from knowledge_base.store import SHIPPED, load_recipes, load_runs, read_json
+from knowledge_base.store import SHIPPED, load_profiles, load_recipes, load_runs, read_json
 from probes.errors import UserError
 from probes.measures.base import TIERS
 from probes.profile import FACTS_ONLY
 from probes.recipe.schema import Recipe
 
 FOLDER = Path(__file__).parent / "data"
-ALL_TIERS = (FACTS_ONLY, *TIERS)
+_WELL_KNOWN = 0.9
+"""Share of tasks that must have a profile of a tier for advice to rest on that tier."""
 _SCHEMA = 1
 
 
@@ -50,7 +51,7 @@ def fit_shipped(
     seed: int = 0,
     report: Callable[[str], None] = lambda message: None,
     *,
-    tiers: Sequence[int] = ALL_TIERS,
+    tiers: Sequence[int] | None = None,
     without: Collection[str] = (),
 ) -> dict[str, Any]:
     """Fit a meta-model for every tier and write them.
@@ -60,7 +61,7 @@ def fit_shipped(
         folder: Where the models go; None for the package.
         seed: Of LightGBM's draws.
         report: Told of progress.
-        tiers: Which tiers to fit.
+        tiers: Which tiers to fit; None for facts alone and every well known tier.
         without: Groups of data sets to leave out, for a fair trial on one of them.
 
     Returns:
@@ -71,7 +72,7 @@ def fit_shipped(
     seconds = _relative_seconds(source)
     summary: dict[str, Any] = {}
     start = None
-    for tier in tiers:
+    for tier in known_tiers(source) if tiers is None else tiers:
         known = load_knowledge(tier, source)
         known = known.part([i for i, row in enumerate(known.rows) if row.group not in without])
         model = meta_model.fit(known, seed, 40 if start is None else 10, start)
@@ -83,6 +84,33 @@ def fit_shipped(
         }  # fmt: skip
         report(f"tier {tier}: {len(model.names)} tasks, LightGBM's share {model.weight:.2f}")
     return summary
+
+
+def known_tiers(knowledge: Path = SHIPPED) -> tuple[int, ...]:
+    """0 for facts alone, and the tiers of which nearly every task has a profile."""
+    tasks: dict[int, set[str]] = defaultdict(set)
+    for record in load_profiles(knowledge):
+        tasks[record["tier"]].add(record["task"])
+    most = max((len(found) for found in tasks.values()), default=0)
+    well = [tier for tier in TIERS if len(tasks[tier]) >= _WELL_KNOWN * most > 0]
+    return (FACTS_ONLY, *well)
+
+
+def fitted_tiers(folder: Path = FOLDER) -> tuple[int, ...]:
+    """The tiers for which a folder holds a meta-model, ascending.
+
+    Raises:
+        UserError: It holds none.
+    """
+    found = [tier for tier in (FACTS_ONLY, *TIERS) if (folder / f"meta_model_{tier}.json").exists()]
+    if not found:
+        raise UserError("a fitted meta-model", f"none in {folder}", "run advisor kb fit")
+    return tuple(found)
+
+
+def tier_within(passes: float, tiers: Iterable[int]) -> int:
+    """The largest of these tiers that a number of passes pays for; 0 where it pays for none."""
+    return max((tier for tier in tiers if tier <= passes), default=FACTS_ONLY)
 
 
 def _write(model: MetaModel, knowledge: Knowledge, seconds: dict[str, float], folder: Path) -> None:

@@ -14,6 +14,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+_SHIFT = 0.05
+_TINY = 1e-200
+"""A best loss below this counts as this: ratios to it must stay finite."""
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -35,13 +39,12 @@ class Scale:
         """Normalized regret of a loss; 1 where it is not finite."""
         if not math.isfinite(loss):
             return 1.0
-        low = min(self.best, self.untrained, loss)
-        shift = 0.0 if low > 0 else 0.05 * abs(self.untrained - self.best) - low + 1e-12
-        top = math.log(self.untrained + shift) - math.log(self.best + shift)
-        if top <= 0:
+        span = self.untrained - self.best
+        if span <= 0:
             return 0.0 if loss <= self.best else 1.0
-        here = math.log(max(loss + shift, 1e-300)) - math.log(self.best + shift)
-        return min(max(here / top, 0.0), 1.0)
+        # log(loss / best) as log1p of the distance: exact where both are far from zero
+        zero = max(self.best, _TINY) if self.best > 0 else _SHIFT * span
+        return min(math.log1p(max(loss - self.best, 0.0) / zero) / math.log1p(span / zero), 1.0)
 
 
 def scales(runs: Iterable[Mapping[str, Any]]) -> dict[str, tuple[Scale, Scale]]:

@@ -87,8 +87,9 @@ class IndexedSamples:
 
     def stream(self, batch_size: int, seed: int) -> Iterator[Batch]:
         """See Samples."""
+        fetch, inner = self._fetch, self._indices
         for indices in shuffled_indices(len(self), batch_size, seed):
-            yield self.take(indices)
+            yield fetch(indices if inner is None else inner[indices])
 
     def ordered(self, batch_size: int, limit: int | None = None) -> Iterator[Batch]:
         """See Samples."""
@@ -174,7 +175,7 @@ def as_samples(data: Any, role: str = "train") -> Samples:
     elif isinstance(data, Dataset) or _is_map_style(data):
         samples = _from_dataset(data, default_collate, None, role)
     elif _is_array(data):
-        samples = _from_arrays((data,), role)
+        samples = _from_arrays((data,), role, alone=True)
     elif isinstance(data, (tuple, list)) and data and all(_is_array(part) for part in data):
         samples = _from_arrays(tuple(data), role)
     else:
@@ -252,8 +253,12 @@ def _kind_of(data: Any) -> str:
 
 
 def _from_arrays(
-    arrays: Sequence[Tensor | np.ndarray[Any, Any]], role: str, batch_size: int | None = None
+    arrays: Sequence[Tensor | np.ndarray[Any, Any]],
+    role: str,
+    batch_size: int | None = None,
+    alone: bool = False,
 ) -> IndexedSamples:
+    """Samples of arrays; the batches are tuples, or tensors where one array came ``alone``."""
     tensors = tuple(_as_tensor(array, role) for array in arrays)
     lengths = {tensor.shape[0] if tensor.dim() else 0 for tensor in tensors}
     if len(lengths) != 1:
@@ -272,9 +277,12 @@ def _from_arrays(
                 "remove or impute it",
             )  # fmt: skip
     (count,) = lengths
-    if len(tensors) == 1:
+    if alone:
         (only,) = tensors
         return IndexedSamples(lambda indices: only[indices], count, batch_size)
+    if len(tensors) == 2:  # the usual case, without a loop
+        inputs, targets = tensors
+        return IndexedSamples(lambda i: (inputs[i], targets[i]), count, batch_size)
     return IndexedSamples(
         lambda indices: tuple(tensor[indices] for tensor in tensors), count, batch_size
     )

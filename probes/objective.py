@@ -141,6 +141,10 @@ def split(batch: Batch) -> tuple[Any, Any]:
     named ``labels``, ``label``, ``targets``, ``target`` or ``y``; a lone tensor is its own target,
     and a lone tensor of token ids gives each position's next token.
     """
+    if isinstance(batch, (tuple, list)):  # the usual case first
+        if len(batch) == 1:
+            return split(batch[0])
+        return (batch[0] if len(batch) == 2 else tuple(batch[:-1])), batch[-1]
     if isinstance(batch, Mapping):
         for key in TARGET_KEYS:
             if key in batch:
@@ -150,10 +154,6 @@ def split(batch: Batch) -> tuple[Any, Any]:
             f"a dict batch with targets under one of {', '.join(TARGET_KEYS)}",
             f"keys {', '.join(map(str, batch))}", "rename the key or give training_step",
         )  # fmt: skip
-    if isinstance(batch, (tuple, list)):
-        if len(batch) == 1:
-            return split(batch[0])
-        return (batch[0] if len(batch) == 2 else tuple(batch[:-1])), batch[-1]
     if isinstance(batch, Tensor) and not batch.is_floating_point():
         return batch[:, :-1], batch[:, 1:]
     return batch, batch

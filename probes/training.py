@@ -219,7 +219,9 @@ def _train(
     stepper = make_stepper(row.stepper, model, objective, optimizer, max_norm, kind)
     loop = Loop(model, optimizer, stepper, objective, kind)
     move = _mover(device)
-    batches = map(move, prepared.train.stream(batch_size, seed))
+    batches = prepared.train.stream(batch_size, seed)
+    if device != "cpu":
+        batches = map(move, batches)
 
     def measure(samples: Samples, limit: int | None = None) -> dict[str, float]:
         ordered = samples.ordered(max(batch_size, _EVALUATION_BATCH), limit)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,9 +23,9 @@ from advisor.features import TASK_UNITS, Matrix
 from advisor.knowledge import Knowledge, load_knowledge
 from advisor.meta_model import MetaModel
 from advisor.portfolio import greedy_portfolio
+from advisor.shipped import known_tiers, tier_within
 from knowledge_base.splits import Fold, load_folds
 from knowledge_base.store import SHIPPED
-from probes.profile import tier_for
 from probes.recipe.schema import Recipe
 
 KS = (1, 3, 5)
@@ -67,18 +67,19 @@ def replay(
         report: Told of progress.
     """
     source = folder or SHIPPED
-    tiers: dict[int, Knowledge] = {}
+    tiers = known_tiers(source)
+    loaded: dict[int, Knowledge] = {}
 
     def knowledge(tier: int) -> Knowledge:
-        if tier not in tiers:
-            tiers[tier] = load_knowledge(tier, source)
-        return tiers[tier]
+        if tier not in loaded:
+            loaded[tier] = load_knowledge(tier, source)
+        return loaded[tier]
 
     columns = []
     for name, folds in load_folds().items():
         tally = _Tally()
         for position, fold in enumerate(folds):
-            _replay_fold(fold, knowledge, tally, seed)
+            _replay_fold(fold, knowledge, tiers, tally, seed)
             report(f"{_TITLES[name]} left out: fold {position + 1} of {len(folds)}")
         columns.append(_column(_TITLES[name], tally, seed))
     spreads = [test.seed_spread for _, test in knowledge(0).scales]
@@ -94,7 +95,11 @@ def replay(
 
 
 def _replay_fold(
-    fold: Fold, knowledge: Callable[[int], Knowledge], tally: _Tally, seed: int
+    fold: Fold,
+    knowledge: Callable[[int], Knowledge],
+    tiers: Sequence[int],
+    tally: _Tally,
+    seed: int,
 ) -> None:
     models: dict[int, MetaModel] = {}
     base = knowledge(0)
@@ -106,7 +111,7 @@ def _replay_fold(
             continue
         task = names.index(name)
         row = base.rows[task]
-        tier = tier_for(BUDGET * row.steps)
+        tier = tier_within(BUDGET * row.steps, tiers)
         here = knowledge(tier)
         if tier not in models:
             models[tier] = meta_model.fit(here.part(train), seed)

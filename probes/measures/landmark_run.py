@@ -55,7 +55,7 @@ class LandmarkRun:
 
     def passes(self, tier: int) -> float:
         """Steps, Hessian-vector products, and validation of one batch before and after."""
-        return STEPS[tier] + 2 * PRODUCTS[tier] + 1.0
+        return STEPS[tier] + 2 * PRODUCTS[tier] + 1.0 if tier in STEPS else 0.0
 
     def skip(self, context: Context) -> str | None:
         """Applies to every task with a tier."""

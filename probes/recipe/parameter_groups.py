@@ -105,9 +105,10 @@ def decay_groups(
 def muon_matrices(
     model: nn.Module, custom_norms: tuple[nn.Module, ...] = ()
 ) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Trainable 2-D weights that are no embedding, norm or magnitude; all other trainable ones."""
+    """Trainable real 2-D weights that are no embedding, norm or magnitude; the other trainable."""
     undecayed = undecayed_parameters(model, custom_norms)
     trainable = [p for p in model.parameters() if p.requires_grad]
+    undecayed |= {p for p in trainable if p.is_complex()}  # Muon takes none
     matrices = [p for p in trainable if p.dim() == 2 and p not in undecayed]
     others = [p for p in trainable if p.dim() != 2 or p in undecayed]
     return matrices, others

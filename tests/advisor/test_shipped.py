@@ -14,7 +14,7 @@ from advisor import shipped
 from advisor.features import TASK_UNITS
 from advisor.knowledge import Knowledge, load_knowledge
 from advisor.meta_model import MetaModel
-from advisor.shipped import ALL_TIERS, FOLDER, load_shipped
+from advisor.shipped import FOLDER, fitted_tiers, known_tiers, load_shipped, tier_within
 from knowledge_base.reference import reference_recipes
 from knowledge_base.store import SHIPPED, check_hashes
 from probes.errors import UserError
@@ -100,7 +100,17 @@ def test_shipped_knowledge_base_is_as_its_manifest_says() -> None:
     check_hashes(SHIPPED)
 
 
-@pytest.mark.parametrize("tier", ALL_TIERS)
+def test_models_are_shipped_for_the_well_known_tiers() -> None:
+    assert fitted_tiers(FOLDER) == known_tiers(SHIPPED)
+    assert fitted_tiers(FOLDER)[:3] == (0, 16, 64)
+
+
+@pytest.mark.parametrize(("passes", "tier"), [(0, 0), (15.9, 0), (16, 16), (40, 16), (1e6, 64)])
+def test_the_largest_tier_within_the_passes_is_taken(passes: float, tier: int) -> None:
+    assert tier_within(passes, (0, 16, 64)) == tier
+
+
+@pytest.mark.parametrize("tier", fitted_tiers())
 def test_shipped_models_load_and_match_the_knowledge_base(tier: int) -> None:
     model = load_shipped(tier, FOLDER).model
     knowledge = load_knowledge(tier, SHIPPED)
@@ -111,7 +121,7 @@ def test_shipped_models_load_and_match_the_knowledge_base(tier: int) -> None:
     np.testing.assert_allclose(model.regrets, knowledge.regrets, atol=1e-4)
 
 
-@pytest.mark.parametrize("tier", [tier for tier in ALL_TIERS if tier > 0])
+@pytest.mark.parametrize("tier", [tier for tier in fitted_tiers() if tier > 0])
 def test_shipped_models_listen_to_the_profile(tier: int) -> None:
     """Profiles shuffled between tasks change the first place on at least half of the tasks."""
     model, knowledge = load_shipped(tier, FOLDER).model, load_knowledge(tier, SHIPPED)

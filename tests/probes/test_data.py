@@ -165,6 +165,8 @@ def test_dict_rows_and_lone_tensors() -> None:
     assert size_of(batch) == 6
     tokens = ids(20, 5)
     assert torch.equal(next(iter(as_samples(tokens).ordered(20))), tokens)
+    (alone,) = next(iter(as_samples(TensorDataset(tokens)).ordered(20)))  # as its loader gives it
+    assert torch.equal(alone, tokens)
 
 
 def _bad(inputs: Tensor, row: int, value: float) -> Tensor:

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from cases import CASES, classes_of, convolutional, draw, made, mlp
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.optim import lr_scheduler
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from cases import CASES, classes_of, convolutional, draw, made, mlp
 from probes.errors import UserError
 from probes.recipe.schema import Recipe
 from probes.task import Task
@@ -64,7 +64,7 @@ def _reference(
             updates.zero_grad()
             loss.backward()
             if clip is not None:
-                nn.utils.clip_grad_norm_(model.parameters(), clip)
+                nn.utils.clip_grad_norm_([*matrices, *vectors], clip)
             updates.step()
             losses.append(loss.item())
             if scheduler is not None:
@@ -188,7 +188,9 @@ def test_every_case_learns_and_repeats_bit_for_bit(name: str) -> None:
     assert run.initial.keys() == run.final.keys()
     assert set(run.final) == {"loss", CASES[name].metric} - {None}
     timeless = ("seconds", "seconds_per_step", "peak_memory")
-    first, second = ({k: v for k, v in r.plain().items() if k not in timeless} for r in (run, again))
+    first, second = (
+        {k: v for k, v in r.plain().items() if k not in timeless} for r in (run, again)
+    )
     assert first == second
     other = train(task, recipe, steps=60, seed=2)
     assert other.plain()["curve"] != run.plain()["curve"]
@@ -259,13 +261,14 @@ def test_a_factor_takes_the_place_of_the_schedule() -> None:
                                                           steps=1).model[0].weight)  # fmt: skip
 
 
+@settings(deadline=None)
 @given(total=st.integers(1, 100_000), points=st.integers(0, 40))
 def test_evaluation_steps(total: int, points: int) -> None:
     steps = evaluation_steps(total, points)
     assert steps[-1] == total
     assert steps[0] >= 1
     assert all(a < b for a, b in pairwise(steps))
-    assert len(steps) <= max(points, 1)
+    assert len(steps) <= points + 1
     if points > 1:
         assert steps[0] == 1
 
@@ -337,7 +340,7 @@ def _linear(**settings: Any) -> Task:
 
 
 @pytest.mark.parametrize("evaluate", ["full", "nothing"])
-@pytest.mark.parametrize("lr", [1e6, 3.0])
+@pytest.mark.parametrize("lr", [1e4, 3.0])
 def test_divergence_is_seen_and_stopped(evaluate: Any, lr: float) -> None:
     run = train(_linear(test=REGRESSION), _recipe("sgd", lr=lr), evaluate=evaluate, points=0)
     assert run.diverged

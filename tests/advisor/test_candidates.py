@@ -1,0 +1,177 @@
+"""Which recipes can serve a task, and what is tried around the promising ones."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
+
+from advisor.candidates import Applicable, alike, applicable, neighbours
+from knowledge_base.reference import reference_recipes
+from probes.recipe import catalogue
+from probes.recipe.schema import Recipe
+from probes.task import Task
+
+SAMPLES = 60
+INPUTS = torch.randn(SAMPLES, 6, generator=torch.Generator().manual_seed(0))
+
+
+def net() -> nn.Module:
+    return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+
+
+def task(kind: str = "classes") -> Task:
+    targets = torch.arange(SAMPLES) % 3 if kind == "classes" else INPUTS[:, :3].clone()
+    data: Any = (INPUTS, targets)
+    if kind == "loader":
+        whole = TensorDataset(INPUTS, torch.arange(SAMPLES) % 3)
+        sampler = WeightedRandomSampler([1.0] * SAMPLES, SAMPLES)
+        loader = DataLoader(whole, batch_size=8, sampler=sampler)
+        data = (loader, loader)
+    return Task(net(), data, steps=50, batch_size=8)
+
+
+def recipe(**fields: Any) -> Recipe:
+    return Recipe.parse({"optimizer": {"name": "adamw", "lr": 1e-3}, **fields})
+
+
+SMOOTHED = recipe(regularization={"label_smoothing": 0.1})
+PARAMETERS = 6 * 8 + 8 + 8 * 3 + 3
+
+REFUSED = [
+    ("regression", SMOOTHED, None, "cross-entropy"),
+    ("classes", recipe(batch_size=SAMPLES), None, "fewer samples"),
+    ("loader", recipe(batch_size=16), None, "loader decides"),
+    ("classes", recipe(), 4 * PARAMETERS * 4 - 1, "bytes"),
+    ("classes", recipe(optimizer="momentum"), 3 * PARAMETERS * 4 - 1, "bytes"),
+]
+SERVED = [
+    ("classes", SMOOTHED, None),
+    ("classes", recipe(batch_size=16), None),
+    ("loader", recipe(batch_size=8), None),
+    ("regression", recipe(), None),
+    ("classes", recipe(), 4 * PARAMETERS * 4),
+    ("classes", recipe(optimizer="momentum"), 3 * PARAMETERS * 4),
+]
+
+
+@pytest.mark.parametrize(("kind", "wanted", "memory", "reason"), REFUSED)
+def test_what_cannot_serve_says_why(
+    kind: str, wanted: Recipe, memory: int | None, reason: str
+) -> None:
+    test = Applicable(task(kind), memory)
+    assert reason in (test.reason(wanted) or "")
+    assert applicable([wanted], test) == []
+
+
+@pytest.mark.parametrize(("kind", "wanted", "memory"), SERVED)
+def test_what_can_serve(kind: str, wanted: Recipe, memory: int | None) -> None:
+    test = Applicable(task(kind), memory)
+    assert test.reason(wanted) is None
+    assert applicable([wanted], test) == [wanted]
+
+
+def test_a_normalization_that_the_model_refuses() -> None:
+    single = Task(nn.Linear(6, 3), (INPUTS, torch.arange(SAMPLES) % 3), steps=50, batch_size=8)
+    assert "output layer" in (Applicable(single).reason(recipe(normalization="layer")) or "")
+    assert Applicable(task()).reason(recipe(normalization="layer")) is None
+
+
+def test_the_whole_reference_set_serves_a_plain_task() -> None:
+    test = Applicable(task())
+    assert applicable(reference_recipes(), test) == list(reference_recipes())
+    # every optimizer takes a step on it
+    firsts = {one.optimizer.name: one for one in reference_recipes()}
+    assert all(test.steps_once(one) for one in firsts.values())
+
+
+def test_a_step_that_an_optimizer_refuses() -> None:
+    class Complex(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(6, 3, dtype=torch.complex64))
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return (inputs.to(self.weight.dtype) @ self.weight).abs()
+
+    test = Applicable(Task(Complex(), task().train, steps=50, batch_size=8, loss="cross_entropy"))
+    found = {
+        name: test.steps_once(recipe(optimizer=name)) for name in ("adamw", "adamax", "adafactor")
+    }
+    assert found["adamw"]
+    assert not all(found.values())
+
+
+def test_state_bytes_follow_the_catalogue() -> None:
+    test = Applicable(task())
+    assert test.weight_bytes == 4 * PARAMETERS
+    for name, row in catalogue.table("optimizer").items():
+        assert test.state_bytes(recipe(optimizer=name)) == int(4 * PARAMETERS * row.state)
+
+
+def test_the_users_model_stays_as_it_was() -> None:
+    whole = task()
+    before = copy.deepcopy(whole.model.state_dict())
+    test = Applicable(whole)
+    for one in (recipe(), recipe(normalization="weight"), recipe(optimizer="muon")):
+        test.steps_once(one)
+    after = whole.model.state_dict()
+    assert list(before) == list(after)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert all(parameter.grad is None for parameter in whole.model.parameters())
+
+
+@pytest.mark.parametrize("cross_entropy", [True, False])
+def test_neighbours_of_the_reference_set(cross_entropy: bool) -> None:
+    found = neighbours(reference_recipes(), cross_entropy)
+    assert len({one.key for one in found}) == len(found)
+    smoothings = {one.regularization.label_smoothing for one in found}
+    assert smoothings == ({0.0, 0.1} if cross_entropy else {0.0})
+    for one in found:
+        rate = catalogue.method("optimizer", one.optimizer.name).hyperparameters[0]
+        assert rate.low <= one.optimizer.number("lr") <= rate.high
+    assert {one.regularization.early_stopping is None for one in found} == {True, False}
+
+
+@pytest.mark.parametrize(
+    "centre",
+    [recipe(), recipe(clip={"name": "norm", "max": 1.0}, horizon=0.3),
+     recipe(schedule={"name": "linear", "warmup": 0.05}, normalization="layer")],
+)  # fmt: skip
+def test_neighbours_keep_the_rest_of_a_recipe(centre: Recipe) -> None:
+    found = neighbours([centre], cross_entropy=False)
+    assert centre in found
+    for one in found:
+        changed = one.with_(
+            optimizer={**one.optimizer.model_dump(), "lr": centre.optimizer["lr"]},
+            schedule=centre.schedule.model_dump(),
+            regularization=centre.regularization.model_dump(),
+        )
+        assert changed == centre
+        if one.schedule.name == centre.schedule.name:
+            assert one.schedule == centre.schedule
+    rates = sorted({one.optimizer.number("lr") for one in found})
+    assert rates[0] == pytest.approx(5e-4)
+    assert rates[-1] == pytest.approx(2e-3)
+
+
+ALIKE = [
+    (recipe(), recipe(), True),
+    (recipe(), recipe(optimizer={"name": "adamw", "lr": 1.5e-3}), True),
+    (recipe(), recipe(optimizer={"name": "adamw", "lr": 2e-3}), False),
+    (recipe(), recipe(regularization={"label_smoothing": 0.1}), True),
+    (recipe(), recipe(optimizer={"name": "nadamw", "lr": 1e-3}), False),
+    (recipe(), recipe(schedule="cosine"), False),
+    (recipe(), recipe(normalization="layer"), False),
+    (recipe(), recipe(horizon=0.3), False),
+]
+
+
+@pytest.mark.parametrize(("left", "right", "same"), ALIKE)
+def test_alike(left: Recipe, right: Recipe, same: bool) -> None:
+    assert alike(left, right) is same
+    assert alike(right, left) is same

@@ -1,0 +1,59 @@
+"""The reference set: distinct, complete, and such that any task can run it."""
+
+from __future__ import annotations
+
+import pytest
+
+from knowledge_base.reference import landmarks, reference_recipes
+from probes.recipe import catalogue
+from probes.recipe.schema import Recipe
+
+
+def test_recipes_are_distinct_and_in_a_fixed_order() -> None:
+    recipes = reference_recipes()
+    assert len({recipe.key for recipe in recipes}) == len(recipes) >= 80
+    assert recipes[0] == Recipe.parse(
+        {"optimizer": {"name": "adamw", "lr": 3e-4}, "schedule": "cosine"}
+    )
+    assert reference_recipes() is recipes
+
+
+@pytest.mark.parametrize("recipe", reference_recipes(), ids=Recipe.describe)
+def test_a_recipe_serves_every_kind_of_task(recipe: Recipe) -> None:
+    assert recipe.regularization.label_smoothing == 0.0, "needs classes"
+    assert recipe.normalization.name in ("keep", "layer", "weight"), "serve any layout"
+    assert recipe.averaging is None
+    assert recipe.batch_size is None or recipe.batch_size <= 16, "fits the smallest data set"
+    assert recipe.passes_per_step == 1.0
+    assert Recipe.parse(recipe.plain()) == recipe
+
+
+def test_learning_rates_lie_in_the_usual_range() -> None:
+    for recipe in reference_recipes():
+        rate = catalogue.method("optimizer", recipe.optimizer.name).hyperparameters[0]
+        assert rate.name == "lr"
+        assert rate.low <= recipe.optimizer.number("lr") <= rate.high, recipe.describe()
+
+
+def test_the_set_is_spread_over_what_a_recipe_can_say() -> None:
+    recipes = reference_recipes()
+    assert len({recipe.optimizer.name for recipe in recipes}) >= 15
+    assert len({recipe.schedule.name for recipe in recipes}) >= 12
+    for says in (
+        lambda r: r.clip is not None,
+        lambda r: r.regularization.early_stopping is not None,
+        lambda r: r.batch_size is not None,
+        lambda r: r.horizon < 1.0,
+        lambda r: r.normalization.name == "layer",
+        lambda r: r.normalization.name == "weight",
+        lambda r: r.schedule.number("warmup") > 0,
+        lambda r: r.optimizer.number("weight_decay") >= 0.3,
+    ):
+        assert 1 <= sum(map(says, recipes)) < len(recipes) / 2
+
+
+def test_landmarks_are_of_the_set() -> None:
+    assert {recipe.key for recipe in landmarks()} <= {r.key for r in reference_recipes()}
+    assert len(set(landmarks())) == len(landmarks())
+    copied = Recipe.parse({"optimizer": {"name": "adamw", "lr": 1e-3}, "schedule": "cosine"})
+    assert landmarks()[0] == copied

@@ -1,0 +1,65 @@
+"""Races: the racers train as the loop trains, and a racer that blows up is told."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from cases import CASES, draw
+from torch import Tensor, nn
+
+from probes.measures.base import TIERS, Context
+from probes.measures.landmark_run import curve_shape
+from probes.measures.races import RACERS, Races, _racer
+from probes.task import Task
+from probes.training import Loop, train
+
+
+def _context(task: Task, tier: int, found: dict[str, float] | None = None) -> Context:
+    return Context(task, "cpu", 0, tier, found=found or {})
+
+
+@pytest.mark.parametrize(("tier", "steps", "racers"), [(64, 12, 3), (256, 24, 5)])
+def test_racers_are_short_trainings_from_the_same_start(tier: int, steps: int, racers: int) -> None:
+    task = CASES["classifier"].make().with_steps(40)
+    context = _context(task, tier, {"landmark.drop": 0.5})
+    found = Races().measure(context)
+    assert context.spent == Races().passes(tier) == steps * racers
+    names = list(RACERS)[:racers]
+    assert set(found) == {
+        f"race.{name}.{what}" for name in names for what in ("drop", "lead", "late_slope")
+    }
+    for name in names:
+        losses: list[float] = []
+
+        def observe(loop: Loop, batch: Any, losses: list[float] = losses) -> Tensor:
+            loss = loop.stepper.step(batch)
+            losses.append(float(loss))
+            return loss
+
+        train(task, RACERS[name], observer=observe)
+        shape = curve_shape(losses[:steps], "race")
+        assert found[f"race.{name}.drop"] == pytest.approx(max(shape["race.drop"], -3))
+        assert found[f"race.{name}.late_slope"] == pytest.approx(shape["race.late_slope"])
+        assert found[f"race.{name}.lead"] == pytest.approx(found[f"race.{name}.drop"] - 0.5)
+
+
+def test_a_racer_that_blows_up_has_the_lowest_drop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RACERS, "momentum", _racer("momentum", 1e4))
+    data = (draw(80, 4), draw(80, 4).sum(1))
+    found = Races().measure(_context(Task(nn.Linear(4, 1), data, steps=30), 64))
+    assert found["race.momentum.drop"] == -3.0
+    assert found["race.adamw_high.drop"] > -1.0
+    assert all(map(math.isfinite, found.values()))
+
+
+def test_there_is_no_lead_without_a_landmark() -> None:
+    found = Races().measure(_context(CASES["classifier"].make(), 64))
+    assert not [name for name in found if name.endswith("lead")]
+
+
+@pytest.mark.parametrize("tier", [0, *TIERS])
+def test_it_is_skipped_where_the_tier_pays_for_none(tier: int) -> None:
+    reason = Races().skip(_context(CASES["classifier"].make(), tier))
+    assert (reason is None) == (Races().passes(tier) > 0) == (tier >= 64)
