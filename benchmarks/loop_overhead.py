@@ -1,9 +1,9 @@
 """What the training loop costs beside a bare PyTorch loop: same model, data, order and optimizer.
 
 Both loops are run in turn, A B A B, on one thread; a round is short and gives the difference of
-CPU time per step, and the medians over the rounds are told. CPU time and not wall time, so that other work on
-the machine weighs on neither. The set-up of a run (making the model, groups, sandbox) is told
-apart: it is the time of a run of one step, taken from that of a whole run before dividing.
+CPU time per step, and the medians over the rounds are told. CPU time and not wall time, so that
+other work on the machine weighs little. The set-up of a run (making the model, groups, sandbox) is
+told apart: it is the time of a run of one step, taken from that of a whole run before dividing.
 
 Goals: at most 3 % where a step takes 5 ms or more, at most 15 microseconds where it is tiny.
 

@@ -100,6 +100,10 @@ def test_shipped_knowledge_base_is_as_its_manifest_says() -> None:
     check_hashes(SHIPPED)
 
 
+def test_shipped_models_serve_small_budgets() -> None:
+    assert {0, 16} <= set(fitted_tiers(FOLDER))
+
+
 def test_models_are_shipped_for_the_well_known_tiers() -> None:
     assert fitted_tiers(FOLDER) == known_tiers(SHIPPED)
     assert fitted_tiers(FOLDER)[:3] == (0, 16, 64)
@@ -133,3 +137,26 @@ def test_shipped_models_listen_to_the_profile(tier: int) -> None:
         other = first_places(model, knowledge, shuffled)
         shares.append(np.mean([mine != theirs for mine, theirs in zip(own, other, strict=True)]))
     assert np.mean(shares) >= 0.5
+
+
+# which tiers advice may rest on
+
+
+def test_tiers_that_nearly_every_task_has(base: Path, tmp_path: Path) -> None:
+    shutil.copytree(base, tmp_path / "base")
+    path = tmp_path / "base" / "profiles.json"
+    profiles = json.loads(path.read_text())
+    half = [{**p, "tier": 64} for p in profiles if p["task"] in synthetic.TASKS[:6]]
+    path.write_text(json.dumps([*profiles, *half]))
+    assert known_tiers(base) == known_tiers(tmp_path / "base") == (0, synthetic.TIER)
+
+
+def test_tiers_that_are_fitted(models_folder: Path, tmp_path: Path) -> None:
+    assert fitted_tiers(models_folder) == (0, synthetic.TIER)
+    with pytest.raises(UserError, match="advisor kb fit"):
+        fitted_tiers(tmp_path)
+
+
+@pytest.mark.parametrize(("passes", "tier"), [(0, 0), (15.9, 0), (16, 16), (1e6, 64)])
+def test_the_largest_tier_that_is_paid_for(passes: float, tier: int) -> None:
+    assert tier_within(passes, (0, 16, 64)) == tier_within(passes, (64, 16)) == tier

@@ -153,7 +153,7 @@ def test_losses_by_name(name: str) -> None:
     targets = LABELS if integers else (INPUTS[:, :3] > 0).float()
     objective, _ = _objective(_model(3, last), targets, loss=name)
     assert objective.loss_name == name
-    assert float(objective(_model(3, last), (INPUTS, targets))) > 0
+    assert objective(_model(3, last), (INPUTS, targets)).item() > 0
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -228,8 +228,10 @@ def test_autocast_lowers_the_precision_of_the_forward() -> None:
 @pytest.mark.parametrize(
     ("batch", "inputs", "targets"),
     [((INPUTS, LABELS), INPUTS, LABELS), ([INPUTS, LABELS], INPUTS, LABELS),
-     ({"x": INPUTS, "labels": LABELS}, INPUTS, LABELS), ({"y": LABELS, "x": INPUTS}, INPUTS, LABELS),
-     ((INPUTS,), INPUTS, INPUTS), (INPUTS, INPUTS, INPUTS), (TOKENS, TOKENS[:, :-1], TOKENS[:, 1:])],
+     ({"x": INPUTS, "labels": LABELS}, INPUTS, LABELS),
+     ({"y": LABELS, "x": INPUTS}, INPUTS, LABELS),
+     ((INPUTS,), INPUTS, INPUTS), (INPUTS, INPUTS, INPUTS),
+     (TOKENS, TOKENS[:, :-1], TOKENS[:, 1:])],
 )  # fmt: skip
 def test_split_of_batches(batch: Any, inputs: Tensor, targets: Tensor) -> None:
     found = split(batch)

@@ -292,8 +292,8 @@ def test_the_curve() -> None:
 
 def test_evaluations_do_not_change_the_training() -> None:
     _, many = _losses(_task(), _recipe(), points=16)
-    for settings in ({"points": 0}, {"evaluate": "nothing"}, {"validation_limit": 3}):
-        assert _losses(_task(), _recipe(), **settings)[1] == many
+    for other in ({"points": 0}, {"evaluate": "nothing"}, {"validation_limit": 3}):
+        assert _losses(_task(), _recipe(), **other)[1] == many
 
 
 def test_validation_is_limited_and_left_out() -> None:

@@ -166,8 +166,13 @@ def test_every_setting_has_a_range_within_what_is_valid(
 
 
 def test_names_are_unique_and_found() -> None:
-    for kind, rows in (("optimizer", catalogue.OPTIMIZERS), ("schedule", catalogue.SCHEDULES),
-                       ("normalization", catalogue.NORMALIZATIONS), ("extra", catalogue.EXTRAS)):  # fmt: skip
+    tables: dict[Kind, tuple[Method, ...]] = {
+        "optimizer": catalogue.OPTIMIZERS,
+        "schedule": catalogue.SCHEDULES,
+        "normalization": catalogue.NORMALIZATIONS,
+        "extra": catalogue.EXTRAS,
+    }
+    for kind, rows in tables.items():
         assert len(catalogue.table(kind)) == len(rows)
         assert all(catalogue.method(kind, row.name) is row for row in rows)
         assert {row.kind for row in rows} == {kind}
