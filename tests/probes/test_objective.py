@@ -208,7 +208,7 @@ def test_a_training_step_is_the_loss() -> None:
     expected = model(INPUTS).square().mean()
     torch.testing.assert_close(objective(model, (INPUTS, LABELS)), expected)
     result = objective.evaluate(model, [(INPUTS, LABELS)])
-    assert result == {"loss": pytest.approx(float(expected))}
+    assert result == {"loss": pytest.approx(expected.item())}
     assert any("training_step" in note for note in notes)
 
 
@@ -220,7 +220,7 @@ def test_autocast_lowers_the_precision_of_the_forward() -> None:
     loss = objective(model, (INPUTS, LABELS))
     objective.evaluate(model, [(INPUTS, LABELS)])
     assert seen == [torch.bfloat16] * 2
-    assert float(loss) == pytest.approx(
+    assert loss.item() == pytest.approx(
         float(functional.cross_entropy(model(INPUTS), LABELS)), 0.05
     )
 

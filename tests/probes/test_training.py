@@ -364,6 +364,19 @@ def test_a_loss_that_is_not_a_number_is_a_divergence() -> None:
     assert run.passes == 16
 
 
+@pytest.mark.parametrize(("training_loss", "diverged"), [(199.0, False), (201.0, True)])
+def test_a_loss_a_hundred_times_the_first_is_a_divergence(
+    training_loss: float, diverged: bool
+) -> None:
+    """The first validation loss is 1, so the ceiling is 100 (1 + 1)."""
+
+    def step(model: nn.Module, batch: Any) -> Tensor:
+        return 0 * model(batch[0]).sum() + (training_loss if model.training else 1.0)
+
+    run = train(_linear(training_step=step), _recipe("sgd"), points=0)
+    assert (run.diverged, run.steps) == (diverged, 16 if diverged else 400)
+
+
 def test_a_good_run_is_no_divergence() -> None:
     run = train(_linear(), _recipe("sgd", lr=0.1))
     assert (run.diverged, run.steps) == (False, 400)

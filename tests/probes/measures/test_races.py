@@ -54,6 +54,21 @@ def test_a_racer_that_blows_up_has_the_lowest_drop(monkeypatch: pytest.MonkeyPat
     assert all(map(math.isfinite, found.values()))
 
 
+def test_a_racer_that_ends_in_nan_is_not_judged_by_its_good_beginning() -> None:
+    calls: list[nn.Module] = []
+
+    def step(model: nn.Module, batch: Any) -> Tensor:
+        calls.append(model)
+        mine = sum(other is model for other in calls)
+        loss = model(batch[0]).sum() * 0 + 1.0 / mine
+        return loss * float("nan") if mine > 8 and model.training else loss
+
+    data = (draw(80, 4), draw(80, 4).sum(1))
+    task = Task(nn.Linear(4, 1), data, steps=30, training_step=step)
+    found = Races().measure(_context(task, 64))
+    assert found["race.momentum.drop"] == found["race.muon.drop"] == -3.0
+
+
 def test_there_is_no_lead_without_a_landmark() -> None:
     found = Races().measure(_context(CASES["classifier"].make(), 64))
     assert not [name for name in found if name.endswith("lead")]
