@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from advisor.recommender import recommend
     from probes.errors import UserError
     from probes.recipe.schema import Recipe
+    from probes.run import Run
     from probes.task import Task
-    from probes.training import Run
 
 __version__ = "0.1.0"
 __all__ = ["Advice", "Candidate", "Recipe", "Run", "Task", "Tuned", "UserError", "recommend"]
@@ -27,7 +27,7 @@ _HOME = {
     "recommend": "advisor.recommender",
     "Recipe": "probes.recipe.schema",
     "Task": "probes.task",
-    "Run": "probes.training",
+    "Run": "probes.run",
     "UserError": "probes.errors",
 }
 

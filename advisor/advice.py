@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from probes.errors import UserError
-from probes.recipe.schema import Recipe, read_mapping
+from probes.files import write_text
+from probes.recipe.reading import read_mapping
+from probes.recipe.schema import Recipe
 
 if TYPE_CHECKING:
     from probes.task import Task
@@ -31,7 +32,7 @@ class TaskFacts(_Frozen):
         metric: Name of the metric, or None.
         batch_size: Samples a batch.
         steps: Budget in batches.
-        train_samples: Training samples.
+        train_samples: Training samples, None where the loader does not tell.
         device: Where it was probed.
         notes: What was inferred.
     """
@@ -41,7 +42,7 @@ class TaskFacts(_Frozen):
     metric: str | None
     batch_size: int
     steps: int
-    train_samples: int
+    train_samples: int | None
     device: str
     notes: tuple[str, ...] = ()
 
@@ -64,12 +65,12 @@ class Cost(_Frozen):
     """What a recipe costs.
 
     Attributes:
-        seconds_per_step: Predicted wall time of a step on this machine.
+        seconds_per_step: Predicted wall time of a step on this machine, None if none was timed.
         passes_per_step: Passes over a batch a step.
         state_bytes: Optimizer state.
     """
 
-    seconds_per_step: float
+    seconds_per_step: float | None
     passes_per_step: float
     state_bytes: int
 
@@ -131,6 +132,7 @@ class Advice(_Frozen):
         task: Task | None = None,
         seed: int = 0,
         progress: bool = False,
+        device: str | None = None,
     ) -> Tuned:
         """Search on from the ranking with Optuna; see ``advisor.refine.refine``."""
         from advisor.refine import refine
@@ -140,7 +142,7 @@ class Advice(_Frozen):
             raise UserError("the task this advice is for", "advice read from a file", "pass task=")
         return refine(
             self, live, trials=trials, timeout=timeout, storage=storage, seed=seed,
-            progress=progress,
+            progress=progress, device=device,
         )  # fmt: skip
 
     def export(self, path: str | Path | None = None, to: str = "torch", rank: int = 1) -> str:
@@ -149,7 +151,7 @@ class Advice(_Frozen):
 
     def save(self, path: str | Path) -> None:
         """Write the advice as JSON."""
-        _write(path, self.to_json())
+        write_text(Path(path), self.to_json() + "\n")
 
     def to_json(self) -> str:
         """The advice as JSON text."""
@@ -212,7 +214,7 @@ class Tuned(_Frozen):
 
     def save(self, path: str | Path) -> None:
         """Write as JSON."""
-        _write(path, self.to_json())
+        write_text(Path(path), self.to_json() + "\n")
 
     def to_json(self) -> str:
         """As JSON text."""
@@ -284,15 +286,3 @@ def _export(answer: Advice | Tuned, path: str | Path | None, to: str, rank: int)
         answer.ranking[rank - 1].recipe, path, to, batch_size=answer.task.batch_size,
         steps=answer.task.steps, task_name=answer.task.name,
     )  # fmt: skip
-
-
-def _write(path: str | Path, text: str) -> None:
-    file = Path(path)
-    if not file.parent.is_dir():
-        raise UserError("a folder that exists", str(file.parent), "make it first")
-    temporary = file.with_name(file.name + ".tmp")
-    try:
-        temporary.write_text(text + "\n", encoding="utf-8")
-        os.replace(temporary, file)
-    except OSError as error:
-        raise UserError("a file that can be written", f"{file} ({error})", "check it") from None

@@ -17,7 +17,6 @@ from probes.task import Task
 
 _RATE_FACTORS = (0.5, 0.7, 1.0, 1.4, 2.0)
 _SCHEDULES = ("cosine", "one_cycle", "linear", "warmup_stable_decay")
-_SMOOTHING = 0.1
 
 
 class Applicable:
@@ -84,8 +83,10 @@ def applicable(recipes: Iterable[Recipe], test: Applicable) -> list[Recipe]:
     return [recipe for recipe in recipes if test.reason(recipe) is None]
 
 
-def neighbours(promising: Sequence[Recipe], cross_entropy: bool) -> list[Recipe]:
-    """Variations of recipes known to work: rate, schedule, early stopping, smoothing.
+def neighbours(promising: Sequence[Recipe]) -> list[Recipe]:
+    """Variations of recipes known to work: rate, schedule, early stopping.
+
+    Only what varies in the reference set is varied: of anything else the model knows nothing.
 
     Each keeps to the catalogue's usual range of rates; duplicates are left out.
     """
@@ -95,7 +96,6 @@ def neighbours(promising: Sequence[Recipe], cross_entropy: bool) -> list[Recipe]
         low, high = row.hyperparameters[0].low, row.hyperparameters[0].high
         schedules = dict.fromkeys((recipe.schedule.name, *_SCHEDULES))
         stopping = (None, STOPPING)
-        smoothing = (0.0, _SMOOTHING) if cross_entropy else (0.0,)
         for factor in _RATE_FACTORS:
             rate = recipe.optimizer.number("lr") * factor
             if not low <= rate <= high:
@@ -104,18 +104,22 @@ def neighbours(promising: Sequence[Recipe], cross_entropy: bool) -> list[Recipe]
             for name in schedules:
                 schedule = recipe.schedule.model_dump() if name == recipe.schedule.name else name
                 for stop in stopping:
-                    for amount in smoothing:
-                        changed = recipe.with_(
-                            optimizer=optimizer,
-                            schedule=schedule,
-                            regularization={"early_stopping": stop, "label_smoothing": amount},
-                        )
-                        found.setdefault(changed.key, changed)
+                    changed = recipe.with_(
+                        optimizer=optimizer,
+                        schedule=schedule,
+                        regularization={"early_stopping": stop},
+                    )
+                    found.setdefault(changed.key, changed)
     return list(found.values())
 
 
 def alike(left: Recipe, right: Recipe) -> bool:
-    """Whether two recipes are the same guess: all equal but a rate within a factor of 1.6."""
+    """Whether two recipes are nearly the same guess.
+
+    Same optimizer, schedule, normalization and horizon, rates within a factor of 1.6. Decay,
+    clipping and early stopping may differ: they change an outcome less than another optimizer,
+    schedule or rate does, and a short list of five should not be spent on them.
+    """
     ratio = left.optimizer.number("lr") / right.optimizer.number("lr")
     return (
         left.optimizer.name == right.optimizer.name

@@ -11,11 +11,16 @@ from numpy.typing import NDArray
 from advisor.features import Matrix
 from advisor.knowledge import recipe_matrix
 from advisor.meta_model import MetaModel
+from knowledge_base.reference import COPIED
+from probes.measures.landmark_run import LANDMARK
+from probes.measures.races import RACERS
 from probes.recipe.schema import Recipe
 
 SIMILAR = 5
-COPIED = Recipe.parse({"optimizer": {"name": "adamw", "lr": 1e-3}, "schedule": "cosine"})
-_RACERS = {"muon": "race.muon", "momentum": "race.momentum", "nesterov": "race.momentum"}
+DIVERGED_LEAD = 2.5
+"""A lead this far below zero, on the log scale, is told as having fallen far behind."""
+_RACERS = {"muon": "muon", "momentum": "momentum", "nesterov": "momentum"}
+"""The racer that stands for an optimizer."""
 
 
 def nearest_reference(model: MetaModel, recipe: Recipe) -> tuple[int, bool]:
@@ -54,15 +59,21 @@ def evidence(
         f"there it ranked {', '.join(str(int(rank)) for rank in ranks)} of {len(model.recipes)}"
     )
     racer = _RACERS.get(recipe.optimizer.name)
-    if racer and f"{racer}.lead" in values:
-        lead = values[f"{racer}.lead"]
-        word = "lower" if lead > 0 else "higher"
-        factor = math.exp(abs(lead))
-        lines.append(
-            f"in a short race on your task {recipe.optimizer.name} ended with a training loss "
-            f"{factor:.2f} x {word} than AdamW 3e-3"
-        )
+    if racer and f"race.{racer}.lead" in values:
+        lines.append(_race(racer, values[f"race.{racer}.lead"]))
     return tuple(lines)
+
+
+def _race(racer: str, lead: float) -> str:
+    """What a racer did beside the landmark, in words."""
+    racing, landmark = RACERS[racer].describe(), LANDMARK.describe()
+    if lead <= -DIVERGED_LEAD:
+        return f"in a short race on your task {racing} diverged or fell far behind {landmark}"
+    word = "lower" if lead > 0 else "higher"
+    return (
+        f"in a short race on your task {racing} had a training loss {math.exp(abs(lead)):.2f} x "
+        f"{word} than {landmark} after the same steps"
+    )
 
 
 def _beside_copied(model: MetaModel, order: NDArray[np.intp]) -> str:

@@ -19,7 +19,8 @@ from probes.recipe import catalogue
 from probes.recipe.schema import Recipe
 
 Matrix = NDArray[np.float64]
-VERSION = 1
+VERSION = 2
+"""Raised whenever a feature changes its meaning."""
 _MISSING = float("nan")
 
 TASK_UNITS: dict[str, str] = {
@@ -55,7 +56,7 @@ TASK_UNITS: dict[str, str] = {
     "update_over_weight": "log10 update over weight norm at the landmark's rate",
     "sharpness": "log10 of the Hessian's largest eigenvalue",
     "sharpness_gradient": "log10 sharpness times squared gradient norm over loss",
-    "race_momentum": "lead of momentum over the landmark, log loss",
+    "race_momentum": "lead of momentum over the landmark after the same steps, log loss",
     "race_muon": "lead of Muon over the landmark, log loss",
     "race_adamw_high": "lead of AdamW at a high rate over the landmark, log loss",
     "race_momentum_low": "lead of momentum at a low rate, log loss",
@@ -227,9 +228,7 @@ def recipe_features(recipe: Recipe) -> dict[str, float]:
     factors = [factor(step, 100) for step in range(100)]
     peak = int(np.argmax(factors))
     default = catalogue.method("optimizer", optimizer.name).hyperparameters[0].default
-    rises = sum(
-        1 for i in range(1, 99) if factors[i] < factors[i - 1] and factors[i + 1] > factors[i]
-    )
+    rises = sum(factors[i - 1] > factors[i] < factors[i + 1] for i in range(1, 99))
     norm = recipe.normalization.name
     found = {
         "log_rate": math.log10(rate),

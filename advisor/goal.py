@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from advisor.evidence import COPIED
 from advisor.features import Matrix
 from advisor.shipped import Loaded
+from knowledge_base.reference import COPIED
 from probes.errors import UserError, unknown_name
 from probes.profile import Profile
 from probes.recipe.schema import Recipe
@@ -45,7 +45,8 @@ def parse_goal(name: str, target: float | None) -> Goal:
         return Goal("best", None)
     if name != "fastest":
         raise unknown_name("a goal", name, ("best", "fastest"))
-    if target is not None and not (isinstance(target, (int, float)) and math.isfinite(target)):
+    is_number = isinstance(target, (int, float)) and not isinstance(target, bool)
+    if target is not None and not (is_number and math.isfinite(target)):
         raise UserError("a target as a validation loss", repr(target), "give a number")
     return Goal("fastest", target)
 
@@ -65,14 +66,27 @@ def parse_memory(memory: int | str | None) -> int | None:
     return int(float(match[1]) * size)
 
 
+Score = Callable[[Sequence[Recipe]], Matrix]
+"""Predicted regrets of recipes."""
+
+
+def wanted_regret(
+    goal: Goal, score: Score, profile: Profile, loaded: Loaded, similarity: Matrix
+) -> tuple[float, str]:
+    """The regret that counts as reaching the target, and the target in words."""
+    if goal.target is None:
+        return float(score([COPIED])[0]), "what AdamW 1e-3 cosine is predicted to reach"
+    wanted = _regret_of(goal.target, profile, loaded, similarity)
+    return wanted, f"a validation loss of {goal.target:g}"
+
+
 def rank_fastest(
-    pool: Sequence[Recipe],
-    scores: Matrix,
-    goal: Goal,
-    profile: Profile,
+    promising: Sequence[Recipe],
+    score: Score,
+    horizons: Sequence[float],
+    wanted: float,
+    words: str,
     loaded: Loaded,
-    similarity: Matrix,
-    features: dict[str, float],
     prepared: Prepared,
 ) -> tuple[list[Recipe], Matrix, list[int], str]:
     """Candidates ordered by predicted seconds to the target.
@@ -80,29 +94,32 @@ def rank_fastest(
     Each promising recipe is offered at several horizons; those predicted to reach the target come
     first, the cheapest in front; then the rest by score.
 
+    Args:
+        promising: Recipes, the best first.
+        score: Predicted regrets.
+        horizons: Shares of the budget offered.
+        wanted: Regret that counts as reaching the target.
+        words: The target in words.
+        loaded: Knows what an optimizer's step costs.
+        prepared: The task.
+
     Returns:
         Candidates, their scores, their order, and the target in words.
     """
-    model = loaded.model
-    copied = float(model.scores(features, [COPIED], prepared.steps, prepared.batch_size)[0])
-    wanted, words = copied, "what AdamW 1e-3 cosine is predicted to reach"
-    if goal.target is not None:
-        wanted = _regret_of(goal.target, profile, loaded, similarity)
-        words = f"a validation loss of {goal.target:g}"
-    best = [pool[i] for i in np.asarray(scores).argsort()[:_CONSIDERED]]
     offered = [
         recipe.with_(horizon=round(recipe.horizon * horizon, 3))
-        for recipe in best
-        for horizon in HORIZONS
+        for recipe in promising[:_CONSIDERED]
+        for horizon in horizons
     ]
-    found = model.scores(features, offered, prepared.steps, prepared.batch_size)
-    seconds = np.asarray(
-        [loaded.relative_seconds.get(r.optimizer.name, 1.0) * r.horizon for r in offered]
-    )
+    found = score(offered)
+    seconds = [
+        loaded.step_ratio(recipe, prepared) * recipe.steps_for(prepared.steps, prepared.batch_size)
+        for recipe in offered
+    ]
     reached = found <= wanted
     order = sorted(
         range(len(offered)),
-        key=lambda i: (not reached[i], seconds[i] if reached[i] else 0, found[i]),
+        key=lambda i: (not reached[i], seconds[i] if reached[i] else 0.0, found[i]),
     )
     share = f"{int(reached.sum())} of {len(offered)} candidates are predicted to reach it"
     return offered, found, order, f"target: {words} (regret {wanted:.2f}); {share}"

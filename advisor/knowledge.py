@@ -35,7 +35,8 @@ class Knowledge:
     Attributes:
         rows: The tasks.
         recipes: The recipes every task ran.
-        regrets: (T, R) normalized validation regret, seed 0.
+        regrets: (T, R) normalized validation regret, seed 0; NaN where a recipe cannot serve a
+            task (there is nothing to normalize).
         test_regrets: (T, R) normalized test regret of the same runs.
         features: (S, T, p) task features by seed of the profile.
         scales: (validation, test) scale of each task.
@@ -64,6 +65,11 @@ class Knowledge:
             scales=tuple(self.scales[i] for i in index),
             searched=tuple(self.searched[i] for i in index),
         )
+
+    def filled(self) -> Knowledge:
+        """The knowledge base with missing regrets at the mean of their recipe over these tasks."""
+        means = np.nanmean(self.regrets, axis=0)
+        return replace(self, regrets=np.where(np.isnan(self.regrets), means, self.regrets))
 
     @property
     def mean_features(self) -> Matrix:
@@ -136,10 +142,7 @@ def load_knowledge(tier: int, folder: Path = SHIPPED) -> Knowledge:
                     run = first[name, key]
                     loss = np.inf if run["diverged"] else float(run[column])
                     values[i, j] = scale.regret(loss)
-        # a recipe that cannot serve a task (there is nothing to normalize) counts as its mean
-        means = np.nanmean(values, axis=0)
-        filled: Matrix = np.where(np.isnan(values), means, values)
-        return filled
+        return values
 
     searched: dict[str, list[tuple[float, float]]] = {name: [] for name in complete}
     for run in runs:

@@ -1,34 +1,76 @@
-"""When a trial is given up: at the same shares of its run as the trials it is compared with."""
+"""When a run is given up: as worse than others at the same share of their run, or out of time."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
 
-from probes.training import Point
+from probes.run import Point
+from probes.training import evaluation_steps
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
     from optuna.trial import Trial
 
-RUNGS = (20, 40, 60)
-"""Per cent of a run's own steps at which it is compared.
+SHARES = (0.2, 0.65)
+"""Part of a run, from and to, in which it is compared.
 
-A recipe may run over a part of the budget or with another batch size; at the same share of its own
-run every schedule is in the same phase. Earlier the rate has not begun to fall, and a high rate
-that wins in the end is still behind; later little is left to save.
+Earlier the rate has not begun to fall, and a high rate that wins in the end is still behind; later
+little is left to save.
 """
 
 
+def rungs(total: int) -> dict[int, int]:
+    """The steps at which a run of ``total`` steps is compared, and what per cent of it they are.
+
+    They are the run's log-spaced evaluations within ``SHARES``, so a run of 1000 steps is compared
+    at 25, 40 and 63 %. The evaluations that early stopping adds are none of them: every run of one
+    length has the same rungs.
+    """
+    low, high = SHARES
+    return {
+        step: round(100 * step / total)
+        for step in evaluation_steps(total)
+        if low * total <= step <= high * total
+    }
+
+
 def make_pruner() -> BasePruner:
-    """Stops what is worse than the median of the finished trials at the same rung."""
+    """Stops what is worse than the median of the finished trials at the same rung.
+
+    A rung is a whole per cent of a trial's own steps, where schedules are in the same phase. Trials
+    of another length (horizon, batch size, passes a step) are evaluated at other shares: where
+    fewer than three trials finished with the same per cent, nothing is pruned.
+    """
     from optuna.pruners import MedianPruner
 
     return MedianPruner(n_startup_trials=5, n_warmup_steps=0, n_min_trials=3)
 
 
-class TrialWatcher:
-    """Reports a run to its trial and says when to end it; a ``probes.training.Watcher``.
+class DeadlineWatcher:
+    """Ends a run at a deadline, except at its last point; a ``probes.training.Watcher``.
+
+    Args:
+        total: Steps of the whole run.
+        deadline: Value of ``time.monotonic()`` after which it ends, or None.
+
+    Attributes:
+        late: Whether it was ended by the deadline.
+    """
+
+    def __init__(self, total: int, deadline: float | None) -> None:
+        self._total, self._deadline = total, deadline
+        self.late = False
+
+    def __call__(self, point: Point) -> bool:
+        """Takes a point of the curve; True ends the run."""
+        # a run that is complete is kept: nothing is saved any more
+        self.late = out_of_time(self._deadline)
+        return self.late
+
+
+class TrialWatcher(DeadlineWatcher):
+    """Reports a run to its trial as well, and ends it where it is worse than others.
 
     What is reported is the best validation loss so far: recipes that stop early keep their best
     weights, and all must be comparable.
@@ -41,29 +83,24 @@ class TrialWatcher:
 
     Attributes:
         pruned: Whether it was ended as worse than others.
-        late: Whether it was ended by the deadline.
     """
 
     def __init__(
         self, trial: Trial, total: int, *, prunable: bool, deadline: float | None = None
     ) -> None:
-        self._trial, self._total, self._prunable, self._deadline = trial, total, prunable, deadline
+        super().__init__(total, deadline)
+        self._trial, self._prunable = trial, prunable
         self._best = float("inf")
-        self._rungs = list(RUNGS)
-        self.pruned = self.late = False
+        self._rungs = rungs(total)
+        self.pruned = False
 
     def __call__(self, point: Point) -> bool:
         """Takes a point of the curve; True ends the run."""
-        if point.step >= self._total:
-            return False  # nothing is saved any more
         self._best = min(self._best, point.validation["loss"])
-        reached = False
-        while self._rungs and 100 * point.step >= self._rungs[0] * self._total:
-            self._trial.report(self._best, self._rungs.pop(0))
-            reached = True
-        self.pruned = reached and self._prunable and bool(self._trial.should_prune())
-        self.late = not self.pruned and out_of_time(self._deadline)
-        return self.pruned or self.late
+        if point.step in self._rungs:
+            self._trial.report(self._best, self._rungs[point.step])
+            self.pruned = self._prunable and bool(self._trial.should_prune())
+        return self.pruned or super().__call__(point)
 
 
 def out_of_time(deadline: float | None) -> bool:

@@ -13,16 +13,25 @@ from torch import nn
 from advisor.advice import Advice, Candidate, Cost, Expected, ProbeCost, TaskFacts
 from advisor.budget import Budget, parse_budget
 from advisor.candidates import Applicable, alike, applicable, neighbours
-from advisor.evidence import COPIED, evidence, nearest_reference
+from advisor.evidence import evidence, nearest_reference
 from advisor.features import Matrix, task_features
-from advisor.goal import Goal, parse_goal, parse_memory, rank_fastest
+from advisor.goal import (
+    HORIZONS,
+    Goal,
+    parse_goal,
+    parse_memory,
+    rank_fastest,
+    wanted_regret,
+)
 from advisor.shipped import FOLDER, Loaded, fitted_tiers, load_shipped, tier_within
+from knowledge_base.reference import COPIED
+from probes.device import resolve_device
 from probes.errors import UserError
 from probes.measures.base import TIERS
 from probes.profile import FACTS_ONLY, Profile, take_profile
 from probes.recipe.schema import Recipe
 from probes.sandbox import sandbox
-from probes.task import Task, resolve_device
+from probes.task import Task
 
 RANKED = 10
 _PROMISING = 12
@@ -132,10 +141,10 @@ def _as_task(
     )  # fmt: skip
 
 
-def _length(task: Task) -> int:
+def _length(task: Task) -> int | None:
     from probes.measures.data_facts import known_length
 
-    return known_length(task.prepared.train) or 0
+    return known_length(task.prepared.train)
 
 
 def _profile(
@@ -202,29 +211,42 @@ def _rank(
     known = applicable(model.recipes, test)
     if not known:
         why = test.reason(model.recipes[0]) or ""
-        raise UserError("a recipe that can serve this task", f"none: {why}", "raise max_memory")
+        fix = "raise max_memory" if memory is not None else "change the model as it says"
+        raise UserError("a recipe that can serve this task", f"none: {why}", fix)
     abstained = model.abstains(features)
+    margin = np.zeros(0)
     if abstained:
-        index = {recipe.key: i for i, recipe in enumerate(model.recipes)}
+        means = {recipe.key: model.means[i] for i, recipe in enumerate(model.recipes)}
         portfolio = [model.recipes[i] for i in model.portfolio]
         pool = [recipe for recipe in portfolio if test.reason(recipe) is None] or known
-        scores = np.asarray([model.means[index[recipe.key]] for recipe in pool])
+
+        def score(recipes: Sequence[Recipe]) -> Matrix:
+            return np.asarray([means[recipe.key] for recipe in recipes])
+
+        scores = score(pool)
         order = list(range(len(pool)))
         reason = (
             f"abstained: the nearest known task has similarity {similarity.max():.2f}, below "
             f"{model.floor:.2f}; the portfolio that serves all known tasks best answers"
         )
     else:
-        pool, scores = _scored(task, known, loaded, features)
-        order = list(scores.argsort())
+
+        def score(recipes: Sequence[Recipe]) -> Matrix:
+            return model.scores(features, recipes, prepared.steps, prepared.batch_size)
+
+        pool, scores, margin = _scored(known, score)
+        order = [int(i) for i in (scores + margin).argsort(kind="stable")]
         nearest = model.names[int(similarity.argmax())]
         reason = (
             f"the profile (tier {profile.tier}) is most like {nearest} "
             f"(similarity {similarity.max():.2f} of 1); ranked by predicted regret"
         )
     if goal.name == "fastest":
+        wanted, words = wanted_regret(goal, score, profile, loaded, similarity)
+        promising = [pool[i] for i in order]
+        horizons = (1.0,) if abstained else HORIZONS  # the portfolio is known as it ran
         pool, scores, order, why = rank_fastest(
-            pool, scores, goal, profile, loaded, similarity, features, prepared
+            promising, score, horizons, wanted, words, loaded, prepared
         )
         reason = f"{reason}; {why}"
     chosen = _short_list(pool, order, test)
@@ -236,25 +258,17 @@ def _rank(
 
 
 def _scored(
-    task: Task, known: list[Recipe], loaded: Loaded, features: dict[str, float]
-) -> tuple[list[Recipe], Matrix]:
-    """Reference recipes and neighbours of the best of them, with their scores."""
-    model, prepared = loaded.model, task.prepared
-
-    def score(recipes: Sequence[Recipe]) -> Matrix:
-        return model.scores(features, recipes, prepared.steps, prepared.batch_size)
-
+    known: list[Recipe], score: Callable[[Sequence[Recipe]], Matrix]
+) -> tuple[list[Recipe], Matrix, Matrix]:
+    """Reference recipes and neighbours of the best of them, scores, and margins for the order."""
     first = score(known)
-    promising = [known[i] for i in first.argsort()[:_PROMISING]]
+    promising = [known[i] for i in first.argsort(kind="stable")[:_PROMISING]]
     keys = {recipe.key for recipe in known}
-    near = [
-        recipe
-        for recipe in neighbours(promising, prepared.objective.cross_entropy)
-        if recipe.key not in keys
-    ]
+    near = [recipe for recipe in neighbours(promising) if recipe.key not in keys]
     if not near:
-        return known, first
-    return [*known, *near], np.concatenate([first, score(near) + UNSEEN_MARGIN])
+        return known, first, np.zeros(len(known))
+    margin = np.concatenate([np.zeros(len(known)), np.full(len(near), UNSEEN_MARGIN)])
+    return [*known, *near], np.concatenate([first, score(near)]), margin
 
 
 def _short_list(pool: Sequence[Recipe], order: Sequence[int], test: Applicable) -> list[int]:
@@ -280,8 +294,7 @@ def _candidate(
     test: Applicable, task: Task,
 ) -> Candidate:  # fmt: skip
     model, prepared = loaded.model, task.prepared
-    size = (recipe.batch_size or prepared.batch_size) / prepared.batch_size
-    relative = loaded.relative_seconds.get(recipe.optimizer.name, 1.0)
+    per_pass = profile.seconds_per_pass
     _, same = nearest_reference(model, recipe)
     lines = evidence(model, recipe, similarity, profile.values)
     if not same:
@@ -291,7 +304,9 @@ def _candidate(
         recipe=recipe.with_(batch_size=recipe.batch_size or prepared.batch_size),
         expected=Expected(score=min(max(score, 0.0), 1.0), low=low, high=high),
         cost=Cost(
-            seconds_per_step=(profile.seconds_per_pass or 0.0) * size * relative,
+            seconds_per_step=(
+                None if per_pass is None else per_pass * loaded.step_ratio(recipe, prepared)
+            ),
             passes_per_step=recipe.passes_per_step,
             state_bytes=test.state_bytes(recipe),
         ),

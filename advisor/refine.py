@@ -7,11 +7,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from advisor.advice import Advice, Tuned
 from advisor.pruning import TrialWatcher, out_of_time
-from advisor.refine_finals import DIVERGED, Entry, final_loss, run_finals, shown, unused_seeds
+from advisor.refine_finals import (
+    DIVERGED,
+    Entry,
+    final_loss,
+    run_finals,
+    shown,
+    try_training,
+    unused_seeds,
+)
 from advisor.refine_space import Neighbourhood
 from advisor.refine_study import (
     claim,
@@ -23,10 +29,11 @@ from advisor.refine_study import (
     quiet,
     study_name,
 )
+from probes.device import resolve_device
 from probes.errors import UserError
 from probes.recipe.schema import Recipe
+from probes.run import Run
 from probes.task import Task
-from probes.training import train
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -47,17 +54,22 @@ def refine(
     storage: str | Path | None = None,
     seed: int = 0,
     progress: bool = False,
-    device: str = "auto",
+    device: str | None = None,
     finalists: int = 3,
     fresh_seeds: int = 3,
 ) -> Tuned:
-    """Search on from a ranking with Optuna; the answer is never worse than the ranking's first.
+    """Search on from a ranking with Optuna, then compare what it found with the ranking's first.
 
     The first five recipes of the ranking are tried as they are, then TPE searches around them
     (Bergstra et al. 2011; multivariate: Falkner et al. 2018), each trial a training with the same
     seed, ended early where it is worse than the median (Golovin et al. 2017). The best trials and
     the ranking's first recipe are then trained on seeds the search has not seen, and the best
-    median of their final validation losses wins: a trial that was only lucky does not.
+    median of their final validation losses wins, so that one lucky run is not enough.
+
+    What holds: over the fresh seeds compared, the answer's median validation loss is not above that
+    of the ranking's first recipe. On other seeds or on test data it may be. Where a timeout leaves
+    little time, fewer seeds are compared than asked for, or the ranking's first is trained alone
+    and is the answer.
 
     Args:
         advice: What ``recommend`` answered.
@@ -68,7 +80,8 @@ def refine(
             takes it ("sqlite:///trials.db"), or a path to a journal file; None for nowhere.
         seed: Seeds the search and its trainings; the same seed gives the same answer.
         progress: Whether a line for each training is written to stderr.
-        device: "auto", "cpu", "cuda", ...
+        device: "auto", "cpu", "cuda", ...; None for where the advice was made, or "auto" where
+            this machine has no such device.
         finalists: Distinct recipes of the search that are trained again.
         fresh_seeds: Seeds for each of them.
 
@@ -76,8 +89,9 @@ def refine(
         The finalists, best first, and what they cost.
 
     Raises:
-        UserError: A number is out of range, the storage cannot be opened, or no recipe can serve
-            the task.
+        UserError: A number is out of range, the device is not there, the storage cannot be
+            opened, or no recipe can serve the task.
+        RuntimeError: Every training failed with one.
     """
     _check(trials, timeout, finalists, fresh_seeds)
     begin = time.monotonic()
@@ -86,6 +100,7 @@ def refine(
     if not top:
         raise UserError("advice with a ranking", "an empty one", "run recommend again")
     prepared = task.prepared
+    where = _device(device, advice.task.device)
     with quiet():
         study = open_study(storage, study_name(task, advice.task), seed)
         # a study goes on in the space it began with, also when new probes ranked otherwise
@@ -95,13 +110,13 @@ def refine(
         space = Neighbourhood(began, prepared.objective.cross_entropy)
         fail_stale(study)
         enqueue_ranking(study, space, top)
-        search = _Search(study, space, task, seed, device, progress)
+        search = _Search(study, space, task, seed, where, progress)
         search.run(trials, begin, timeout, (finalists + 1) * fresh_seeds)
         entries = _entries(study, top, finalists)
         used = [trial.user_attrs.get("seed") for trial in study.get_trials(deepcopy=False)]
         finished, pruned = of_states(study, "COMPLETE", "PRUNED"), of_states(study, "PRUNED")
     ranking, passes = run_finals(
-        entries, task, unused_seeds(seed, used, fresh_seeds), device=device, deadline=deadline,
+        entries, task, unused_seeds(seed, used, fresh_seeds), device=where, deadline=deadline,
         say=_say if progress else _silent,
     )  # fmt: skip
     return Tuned(
@@ -149,6 +164,7 @@ class _Search:
             trial.duration.total_seconds()
             for trial in of_states(self._study, "COMPLETE")
             if trial.duration is not None
+            and "error" not in trial.user_attrs  # what failed says nothing about a training's time
         ]
         reserve = timeout * _FINALS_SHARE
         if seconds:
@@ -165,16 +181,14 @@ class _Search:
             trial, recipe.steps_for(prepared.steps, prepared.batch_size),
             prunable="rank" not in trial.user_attrs, deadline=limit,
         )  # fmt: skip
-        try:
-            run = train(
-                self._task, recipe, seed=self._seed, device=self._device, evaluate="validation",
-                watcher=watcher,
-            )  # fmt: skip
-        except (UserError, torch.OutOfMemoryError) as error:
-            # as bad as diverged, so that the sampler turns away from it
-            trial.set_user_attr("error", str(error))
+        run = try_training(
+            self._task, recipe, seed=self._seed, device=self._device, watcher=watcher
+        )
+        if not isinstance(run, Run):
+            # as bad as diverged, so that the sampler turns away from it; it counts as a trial
+            trial.set_user_attr("error", str(run))
             self._study.tell(trial, DIVERGED, skip_if_finished=True)
-            return f"failed ({error})"
+            return f"failed ({run})"
         self.passes += run.passes
         trial.set_user_attr("passes", run.passes)
         if watcher.late:
@@ -229,6 +243,15 @@ def _entries(study: Study, top: tuple[Recipe, ...], finalists: int) -> list[Entr
         first = Entry(top[0], f"ranking 1, as {why}")
     best.pop(top[0].key, None)
     return [first, *best.values()]
+
+
+def _device(chosen: str | None, advised: str) -> str:
+    if chosen is not None:
+        return resolve_device(chosen)
+    try:
+        return resolve_device(advised)
+    except UserError:  # the advice comes from another machine
+        return resolve_device("auto")
 
 
 def _check(trials: int, timeout: float | None, finalists: int, fresh_seeds: int) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import statistics
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 
 from advisor.advice import Finalist
-from advisor.pruning import out_of_time
+from advisor.pruning import DeadlineWatcher, out_of_time
 from probes.errors import UserError
 from probes.recipe.schema import Recipe
+from probes.run import Run
 from probes.task import Task
-from probes.training import Run, train
+from probes.training import Watcher, train
 
 DIVERGED = 1e30
 """Stands for the loss of a run that diverged: finite, and above what any training ends at."""
@@ -31,6 +33,21 @@ def final_loss(run: Run) -> float:
     """The final validation loss, or ``DIVERGED``."""
     loss = run.final["loss"]
     return DIVERGED if run.diverged or not math.isfinite(loss) else loss
+
+
+def try_training(
+    task: Task, recipe: Recipe, *, seed: int, device: str, watcher: Watcher
+) -> Run | UserError | RuntimeError:
+    """Train once; an error that costs a run but not the search comes back in the run's place.
+
+    That is a recipe that cannot serve the task, and what PyTorch raises during a run, out of memory
+    included. Anything else is raised.
+    """
+    try:
+        return train(task, recipe, seed=seed, device=device, evaluate="validation", watcher=watcher)
+    except (UserError, RuntimeError) as error:
+        traceback.clear_frames(error.__traceback__)  # they hold the model, and its memory
+        return error
 
 
 def unused_seeds(seed: int, used: Iterable[int | None], wanted: int) -> list[int]:
@@ -51,7 +68,9 @@ def run_finals(
     """Train every entry on every seed and sort by the median of the final validation losses.
 
     Seed by seed, so that when the time is up all have been run on the same seeds; the first entry
-    is run on one seed whatever the time. Ties keep the order of the entries.
+    is run on one seed whatever the time. A run that fails counts as one that diverged. Medians are
+    over the seeds that all of the finalists were run on: one at least, and fewer than ``seeds``
+    where the time was up. Ties keep the order of the entries.
 
     Args:
         entries: Distinct recipes; the first is the one to beat.
@@ -66,8 +85,11 @@ def run_finals(
 
     Raises:
         UserError: There is one entry, and it cannot serve the task.
+        RuntimeError: There is one entry, and each of its runs failed.
     """
     losses: list[list[float]] = [[] for _ in entries]
+    errors: list[list[UserError | RuntimeError | None]] = [[] for _ in entries]
+    prepared = task.prepared
     passes = 0.0
     for place, (seed, position) in enumerate(
         (seed, position) for seed in seeds for position in range(len(entries))
@@ -75,48 +97,44 @@ def run_finals(
         limit = deadline if place else None
         if out_of_time(limit):
             break
-        watch = _Limit(limit)
-        try:
-            run = train(
-                task, entries[position].recipe, seed=seed, device=device, evaluate="validation",
-                watcher=watch,
-            )  # fmt: skip
-        except UserError:
-            if len(entries) == 1:
-                raise
-            losses[position].append(DIVERGED)
-            continue
-        passes += run.passes
-        if watch.late and not run.diverged:
-            break
-        losses[position].append(final_loss(run))
-        say(f"final {entries[position].origin}, seed {seed}: {shown(final_loss(run))}")
+        entry = entries[position]
+        total = entry.recipe.steps_for(prepared.steps, prepared.batch_size)
+        watch = DeadlineWatcher(total, limit)
+        run = try_training(task, entry.recipe, seed=seed, device=device, watcher=watch)
+        error = None if isinstance(run, Run) else run
+        loss, said = DIVERGED, f"failed ({error})"
+        if isinstance(run, Run):
+            passes += run.passes
+            if watch.late and not run.diverged:
+                break
+            loss = final_loss(run)
+            said = shown(loss)
+        losses[position].append(loss)
+        errors[position].append(error)
+        say(f"final {entry.origin}, seed {seed}: {said}")
+    if len(entries) == 1 and errors[0][0] is not None and all(errors[0]):
+        raise errors[0][0]  # nothing ran at all: the error is the answer
     common = max(min(map(len, losses)), 1)  # nobody gains by a seed that others did not run
     finalists = [
-        _finalist(entry, found[:common])
-        for entry, found in zip(entries, losses, strict=True)
+        _finalist(entry, found[:common], failed[:common])
+        for entry, found, failed in zip(entries, losses, errors, strict=True)
         if len(found) >= common
     ]
     return tuple(sorted(finalists, key=lambda one: one.median)), passes
 
 
-class _Limit:
-    """Ends a run at the deadline, except at its last point."""
-
-    def __init__(self, deadline: float | None) -> None:
-        self._deadline, self.late = deadline, False
-
-    def __call__(self, _: object) -> bool:
-        self.late = out_of_time(self._deadline)
-        return self.late
-
-
-def _finalist(entry: Entry, losses: list[float]) -> Finalist:
-    diverged = sum(loss >= DIVERGED for loss in losses)
-    said = f" (diverged on {diverged} of {len(losses)} fresh seeds)" if diverged else ""
+def _finalist(
+    entry: Entry, losses: Sequence[float], errors: Sequence[Exception | None]
+) -> Finalist:
+    failed = [error for error in errors if error is not None]
+    diverged = sum(loss >= DIVERGED for loss in losses) - len(failed)
+    said = [f"diverged on {diverged} of {len(losses)} fresh seeds"] if diverged else []
+    if failed:
+        reason = next(iter(str(failed[0]).splitlines()), type(failed[0]).__name__)
+        said.append(f"failed on {len(failed)} of {len(losses)} fresh seeds: {reason}")
     return Finalist(
         recipe=entry.recipe, validation=tuple(losses), median=statistics.median(losses),
-        origin=entry.origin + said,
+        origin=entry.origin + (f" ({'; '.join(said)})" if said else ""),
     )  # fmt: skip
 
 

@@ -8,8 +8,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from probes.recipe import catalogue
-from probes.recipe.schema import EarlyStopping, Recipe, ScheduleChoice
-from probes.recipe.space import CLIP, NO_CLIP, STOPPING, Number, Space, ask, distributions_of
+from probes.recipe.choice import ScheduleChoice
+from probes.recipe.schema import EarlyStopping, Recipe
+from probes.recipe.space import (
+    CLIP,
+    STOPPING,
+    Number,
+    Space,
+    ask,
+    distributions_of,
+    extras,
+    values_of,
+)
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -102,15 +112,9 @@ class Neighbourhood:
             if (name := f"{recipe.optimizer.name}.{setting}") in known:
                 optimizer[setting] = pick(name)
         schedule = {**self.schedules[pick("schedule")].model_dump(), "warmup": pick("warmup")}
-        clip = {"name": CLIP, "max": pick("clip.max")} if pick("clip") == CLIP else None
-        regularization: dict[str, Any] = {
-            "early_stopping": self._stopping.model_dump() if pick("early_stopping") else None
-        }
-        if "label_smoothing" in known:
-            regularization["label_smoothing"] = pick("label_smoothing")
         return recipe.with_(
-            optimizer=optimizer, schedule=schedule, clip=clip, regularization=regularization,
-            horizon=pick("horizon"),
+            optimizer=optimizer, schedule=schedule, horizon=pick("horizon"),
+            **extras(pick, known, self._stopping.model_dump()),
         )  # fmt: skip
 
     def nearest(self, recipe: Recipe) -> dict[str, Any] | None:
@@ -123,19 +127,7 @@ class Neighbourhood:
         schedule = _label(self.schedules, _shape, recipe.schedule)
         if start is None or schedule is None or recipe.horizon not in self.space.horizons:
             return None
-        values: dict[str, Any] = {
-            "start": start,
-            "schedule": schedule,
-            "warmup": recipe.schedule.number("warmup"),
-            "horizon": recipe.horizon,
-            "clip": NO_CLIP if recipe.clip is None else CLIP,
-            "early_stopping": recipe.regularization.early_stopping is not None,
-            "label_smoothing": recipe.regularization.label_smoothing,
-        }
-        for name, value in recipe.optimizer.settings.items():
-            values[f"{recipe.optimizer.name}.{name}"] = value
-        if recipe.clip is not None:
-            values["clip.max"] = recipe.clip.number("max")
+        values = {**values_of(recipe), "start": start, "schedule": schedule}
         known = self.distributions
         return {
             name: _clamped(known[name], value) for name, value in values.items() if name in known

@@ -19,10 +19,12 @@ from advisor.gaussian import OutcomeGaussian
 from advisor.knowledge import Knowledge, load_knowledge
 from advisor.meta_model import MetaModel
 from knowledge_base.store import SHIPPED, load_profiles, load_recipes, load_runs, read_json
-from probes.errors import UserError
+from probes.errors import UserError, unknown_name
+from probes.files import write_text
 from probes.measures.base import TIERS
 from probes.profile import FACTS_ONLY
 from probes.recipe.schema import Recipe
+from probes.task import Prepared
 
 FOLDER = Path(__file__).parent / "data"
 _WELL_KNOWN = 0.9
@@ -43,6 +45,12 @@ class Loaded:
     model: MetaModel
     relative_seconds: dict[str, float]
     log_ranges: dict[str, float]
+
+    def step_ratio(self, recipe: Recipe, prepared: Prepared) -> float:
+        """Predicted wall time of the recipe's step over that of one pass by AdamW."""
+        own = recipe.batch_size or prepared.batch_size
+        relative = self.relative_seconds.get(recipe.optimizer.name, 1.0)
+        return relative * own / prepared.batch_size
 
 
 def fit_shipped(
@@ -74,6 +82,9 @@ def fit_shipped(
     start = None
     for tier in known_tiers(source) if tiers is None else tiers:
         known = load_knowledge(tier, source)
+        for group in without:
+            if group not in {row.group for row in known.rows}:
+                raise unknown_name("a group of data sets", group, {r.group for r in known.rows})
         known = known.part([i for i, row in enumerate(known.rows) if row.group not in without])
         model = meta_model.fit(known, seed, 40 if start is None else 10, start)
         start = model.gaussian.parameters
@@ -83,6 +94,7 @@ def fit_shipped(
             "lightgbm_weight": model.weight, "interval": [model.low, model.high],
         }  # fmt: skip
         report(f"tier {tier}: {len(model.names)} tasks, LightGBM's share {model.weight:.2f}")
+    load_shipped.cache_clear()
     return summary
 
 
@@ -136,8 +148,8 @@ def _write(model: MetaModel, knowledge: Knowledge, seconds: dict[str, float], fo
         "log_ranges": ranges,
     }
     text = json.dumps(data, separators=(",", ":"))
-    (folder / f"meta_model_{model.tier}.json").write_text(text + "\n", encoding="utf-8")
-    model.booster.save_model(str(folder / f"booster_{model.tier}.txt"))
+    write_text(folder / f"meta_model_{model.tier}.json", text + "\n")
+    write_text(folder / f"booster_{model.tier}.txt", model.booster.model_to_string())
 
 
 @lru_cache(maxsize=8)
@@ -154,7 +166,8 @@ def load_shipped(tier: int, folder: Path = FOLDER) -> Loaded:
         if not file.exists():
             raise UserError("a fitted meta-model", f"no {file}", "run advisor kb fit")
     data = read_json(path)
-    if data.get("schema") != _SCHEMA or data.get("columns") != feature_names():
+    same = data.get("columns") == feature_names() and data.get("features") == VERSION
+    if data.get("schema") != _SCHEMA or not same:
         raise UserError(
             "a meta-model fitted for this release", f"{path} of another", "run advisor kb fit"
         )

@@ -70,19 +70,24 @@ def reference_recipes() -> tuple[Recipe, ...]:
     return tuple(recipes)
 
 
+COPIED = Recipe.parse({"optimizer": {"name": "adamw", "lr": 1e-3}, "schedule": "cosine"})
+"""What is copied: AdamW 1e-3 with a cosine."""
+NADAM_DEFAULTS = Recipe.parse({"optimizer": {"name": "nadam", "lr": 2e-3}, "schedule": "constant"})
+"""NAdam as PyTorch sets it."""
+
+
 @cache
 def landmarks() -> tuple[Recipe, ...]:
     """Recipes run with three seeds on every task: what people copy, and the usual good guesses."""
     plain = (
-        ({"name": "adamw", "lr": 1e-3}, "cosine"),  # what is copied
         ({"name": "adam", "lr": 1e-3}, "constant"),
-        ({"name": "nadam", "lr": 2e-3}, "constant"),  # NAdam's defaults
         ({"name": "adamw", "lr": 3e-3}, "cosine"),
         ({"name": "adamw", "lr": 1e-2}, "cosine"),
         ({"name": "muon", "lr": 1e-2}, "cosine"),
         ({"name": "momentum", "lr": 0.1}, "cosine"),
     )
-    return tuple(
+    others = (
         Recipe.parse({"optimizer": optimizer, "schedule": schedule})
         for optimizer, schedule in plain
     )
+    return (COPIED, NADAM_DEFAULTS, *others)

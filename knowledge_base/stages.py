@@ -164,6 +164,7 @@ class Searches(Source):
             self._left[name] = max(0, plan.searched - len(done[name]))
         self._done = done
         self._turn = [name for name in plan.names if self._left[name]]
+        self._flying: set[str] = set()
 
     def __len__(self) -> int:
         return sum(self._left.values())
@@ -196,13 +197,13 @@ class Searches(Source):
         return self._studies[name]
 
     def take(self) -> Item | None:
-        """The next trial of the first task that has any left."""
-        while self._turn:
-            name = self._turn[0]
-            if not self._left[name]:
-                self._turn.pop(0)
-                continue
+        """The next trial of a task that has none in flight: a study learns from each of its own."""
+        for name in [name for name in self._turn if name not in self._flying]:
+            self._turn.remove(name)
             self._left[name] -= 1
+            if self._left[name]:
+                self._turn.append(name)
+            self._flying.add(name)
             trial = self._study(name).ask()
             recipe = suggest(trial, self._spaces[name])
             text = recipe.model_dump_json(by_alias=True)
@@ -211,6 +212,7 @@ class Searches(Source):
 
     def told(self, item: Item, kind: str, record: dict[str, Any]) -> None:
         """The study learns how its trial ended."""
+        self._flying.discard(item.task)
         value = _objective(record) if kind == "run" else _WORST
         self._studies[item.task].tell(item.trial, min(value, _WORST))
 

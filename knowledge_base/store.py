@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from probes.errors import UserError
+from probes.files import write_text
 
 SCHEMA_VERSION = 1
 SHIPPED = Path(__file__).parent / "data"
@@ -285,11 +286,7 @@ def read_json(path: Path) -> Any:
 
 def _write_json(path: Path, data: Any, indent: int | None = None) -> None:
     separators = (",", ":") if indent is None else None
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(
-        json.dumps(data, indent=indent, separators=separators) + "\n", encoding="utf-8"
-    )
-    os.replace(temporary, path)
+    write_text(path, json.dumps(data, indent=indent, separators=separators) + "\n")
 
 
 def _sha256(path: Path) -> str:

@@ -23,10 +23,8 @@ from torch.utils.data import (
     default_collate,
 )
 
+from probes.batch import Batch, as_tensor, cut, kind_of, size_of
 from probes.errors import UserError
-
-Batch = Any
-"""A tensor, a tuple of tensors or a dict of tensors: whatever the user's model is fed."""
 
 FORMS = (
     "a DataLoader, a Dataset, a pair of tensors or NumPy arrays, "
@@ -67,6 +65,8 @@ class IndexedSamples:
         count: Number of samples ``fetch`` knows.
         batch_size: The batch size that came with the data.
         indices: The part of the samples this object stands for; None for all.
+        in_memory: Whether ``fetch`` only indexes tensors, so that reading every sample is cheap; a
+            data set may load a file for each.
     """
 
     def __init__(
@@ -75,8 +75,10 @@ class IndexedSamples:
         count: int,
         batch_size: int | None = None,
         indices: Tensor | None = None,
+        in_memory: bool = False,
     ) -> None:
         self._fetch, self._count, self.batch_size, self._indices = fetch, count, batch_size, indices
+        self.in_memory = in_memory
 
     def __len__(self) -> int:
         return self._count if self._indices is None else len(self._indices)
@@ -100,7 +102,7 @@ class IndexedSamples:
     def part(self, indices: Tensor) -> IndexedSamples:
         """The samples at these positions."""
         inner = indices if self._indices is None else self._indices[indices]
-        return IndexedSamples(self._fetch, self._count, self.batch_size, inner)
+        return IndexedSamples(self._fetch, self._count, self.batch_size, inner, self.in_memory)
 
 
 class LoaderSamples:
@@ -182,7 +184,7 @@ def as_samples(data: Any, role: str = "train") -> Samples:
         hint = "give one of these"
         if hasattr(data, "__next__"):
             hint = "an iterator can be read only once: wrap it in a Dataset or DataLoader"
-        raise UserError(f"{role} data as {FORMS}", _kind_of(data), hint)
+        raise UserError(f"{role} data as {FORMS}", kind_of(data), hint)
     if isinstance(samples, IndexedSamples) and len(samples) == 0:
         raise UserError(f"at least one sample in the {role} data", "none", "check the data set")
     return samples
@@ -193,35 +195,6 @@ def is_pair_of_sets(data: Any) -> bool:
     if not isinstance(data, (tuple, list)) or len(data) != 2:
         return False
     return not (_is_array(data[0]) and _is_array(data[1]))
-
-
-def size_of(batch: Batch) -> int:
-    """Number of samples in a batch."""
-    if isinstance(batch, Tensor):
-        return batch.shape[0]
-    if isinstance(batch, dict):
-        return size_of(next(iter(batch.values())))
-    if isinstance(batch, (tuple, list)) and batch:
-        return size_of(batch[0])
-    raise UserError("a batch as a tensor, tuple or dict", _kind_of(batch), "change collate_fn")
-
-
-def map_tensors(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
-    """The batch with ``change`` applied to every tensor in it."""
-    if isinstance(batch, Tensor):
-        return change(batch)
-    if isinstance(batch, dict):
-        return {key: map_tensors(value, change) for key, value in batch.items()}
-    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
-        return type(batch)(*(map_tensors(value, change) for value in batch))
-    if isinstance(batch, (tuple, list)):
-        return type(batch)(map_tensors(value, change) for value in batch)
-    return batch
-
-
-def cut(batch: Batch, begin: int, end: int) -> Batch:
-    """Samples ``begin`` to ``end`` of a batch."""
-    return map_tensors(batch, lambda tensor: tensor[begin:end])
 
 
 def _fresh(loader: DataLoader[Any]) -> DataLoader[Any]:
@@ -246,12 +219,6 @@ def _is_map_style(data: Any) -> bool:
     return not plain and hasattr(data, "__getitem__") and hasattr(data, "__len__")
 
 
-def _kind_of(data: Any) -> str:
-    if isinstance(data, (tuple, list)):
-        return f"{type(data).__name__} of ({', '.join(_kind_of(part) for part in data[:4])})"
-    return type(data).__name__
-
-
 def _from_arrays(
     arrays: Sequence[Tensor | np.ndarray[Any, Any]],
     role: str,
@@ -259,7 +226,7 @@ def _from_arrays(
     alone: bool = False,
 ) -> IndexedSamples:
     """Samples of arrays; the batches are tuples, or tensors where one array came ``alone``."""
-    tensors = tuple(_as_tensor(array, role) for array in arrays)
+    tensors = tuple(as_tensor(array, role) for array in arrays)
     lengths = {tensor.shape[0] if tensor.dim() else 0 for tensor in tensors}
     if len(lengths) != 1:
         shapes = " and ".join(str(tuple(tensor.shape)) for tensor in tensors)
@@ -279,28 +246,16 @@ def _from_arrays(
     (count,) = lengths
     if alone:
         (only,) = tensors
-        return IndexedSamples(lambda indices: only[indices], count, batch_size)
+        return IndexedSamples(lambda indices: only[indices], count, batch_size, in_memory=True)
     if len(tensors) == 2:  # the usual case, without a loop
         inputs, targets = tensors
-        return IndexedSamples(lambda i: (inputs[i], targets[i]), count, batch_size)
+        return IndexedSamples(lambda i: (inputs[i], targets[i]), count, batch_size, in_memory=True)
     return IndexedSamples(
-        lambda indices: tuple(tensor[indices] for tensor in tensors), count, batch_size
+        lambda indices: tuple(tensor[indices] for tensor in tensors),
+        count,
+        batch_size,
+        in_memory=True,
     )
-
-
-def _as_tensor(array: Tensor | np.ndarray[Any, Any], role: str) -> Tensor:
-    if isinstance(array, Tensor):
-        return array.detach()
-    if array.dtype.kind not in "fiubc":
-        raise UserError(
-            f"{role} arrays of numbers", f"dtype {array.dtype}", "encode categories as integers"
-        )
-    if array.dtype.kind == "u" and array.dtype.itemsize > 1:
-        array = array.astype(np.int64)
-    elif array.dtype.kind in "fc" and array.dtype.itemsize > 8 * (1 + (array.dtype.kind == "c")):
-        array = array.astype(np.float64 if array.dtype.kind == "f" else np.complex128)
-    # a copy: training must not be able to write into the user's array; in this machine's byte order
-    return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("=")))
 
 
 def _from_dataset(

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from probes.device import resolve_device
 from probes.errors import UserError
 from probes.measures.base import TIERS, Context, Measure
 from probes.measures.data_facts import DataFacts
@@ -16,7 +17,7 @@ from probes.measures.model_facts import ModelFacts
 from probes.measures.races import Races
 from probes.measures.range_test import RangeTest
 from probes.sandbox import differentiable, sandbox
-from probes.task import Task, resolve_device
+from probes.task import Task
 
 MEASURES: tuple[Measure, ...] = (
     ModelFacts(),
@@ -39,7 +40,8 @@ class Profile(BaseModel):
         tier: Passes it was allowed (one of 0, 16, 64, 256, 1024).
         passes: Passes it cost.
         seconds: Wall time it took.
-        seconds_per_pass: Wall time of one pass of the landmark run, or None without one.
+        seconds_per_pass: Median wall time of a landmark step (in two halves, so rather too
+            long than too short), or None without one.
         seed: Its seed.
         device: Where it was taken.
         values: Measured numbers by name; units are in ``units()``.
@@ -84,23 +86,19 @@ def take_profile(task: Task, *, tier: int, seed: int = 0, device: str = "auto") 
         raise UserError(f"a tier of {', '.join(map(str, TIERS))}", repr(tier), "choose one of them")
     begin = time.perf_counter()
     context = Context(task, resolve_device(device), seed, tier)
-    timed: float | None = None
     with sandbox(task.train, task.validation, task.test), differentiable():
         for measure in MEASURES:
             reason = measure.skip(context)
             if reason is None:
-                spent, started = context.spent, time.perf_counter()
                 try:
                     context.found |= measure.measure(context)
                 except (RuntimeError, NotImplementedError, ArithmeticError) as error:
                     # one probe that fails must not cost the others
                     reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-                if isinstance(measure, LandmarkRun) and context.spent > spent:
-                    timed = (time.perf_counter() - started) / (context.spent - spent)
             if reason is not None:
                 context.missing[measure.name] = reason
     return Profile(
         tier=tier, passes=context.spent, seconds=time.perf_counter() - begin,
-        seconds_per_pass=timed, seed=seed, device=context.device, values=context.found,
-        missing=context.missing,
+        seconds_per_pass=context.step_seconds, seed=seed, device=context.device,
+        values=context.found, missing=context.missing,
     )  # fmt: skip

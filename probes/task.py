@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,35 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from probes.data import (
-    Batch,
-    IndexedSamples,
-    LoaderSamples,
-    Samples,
-    as_samples,
-    is_pair_of_sets,
-    map_tensors,
-)
+from probes.batch import Batch, map_tensors
+from probes.data import IndexedSamples, LoaderSamples, Samples, as_samples, is_pair_of_sets
 from probes.errors import UserError
-from probes.objective import (
-    CLASS_LOSSES,
-    IGNORED,
-    LossFunction,
-    Objective,
-    call,
-    check_labels,
-    class_count,
-    make_objective,
-    split,
-)
+from probes.inference import make_objective
+from probes.losses import CLASS_LOSSES, IGNORED
+from probes.objective import LossFunction, Objective
+from probes.preparation import cast_like, check_all_labels, check_finite, hold_out
 from probes.sandbox import differentiable, sandbox
 
-VALIDATION_SHARE = 0.2
 DEFAULT_EPOCHS = 20
 _EVALUATION_BATCH = 256
-_SPLIT_SEED = 0
-_MANY = 200_000
-"""Samples above which targets are not read ahead."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +181,7 @@ class Task:
         if self.validation is not None:
             train, validation = whole, as_samples(self.validation, "validation")
         else:
-            train, validation = _hold_out(whole, notes)
+            train, validation = hold_out(whole, notes)
         if isinstance(train, IndexedSamples) and batch_size > len(train):
             if self.batch_size or whole.batch_size:
                 raise UserError(
@@ -210,7 +192,7 @@ class Task:
         model = self.make_model()
         dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
         sets = [train, validation, *([test] if test else [])]
-        first = [_cast_like(samples, dtype, notes) for samples in sets]
+        first = [cast_like(samples, dtype, notes) for samples in sets]
         train, validation = first[0], first[1]
         test = first[2] if test else None
         device = next((str(p.device) for p in model.parameters()), "cpu")
@@ -218,7 +200,7 @@ class Task:
         if batch is None:
             raise UserError("a loader with at least one batch", "an empty one", "check its data")
         batch = map_tensors(batch, lambda tensor: tensor.to(device))
-        _check_finite(batch)
+        check_finite(batch)
         model.eval()
         autocast = torch.bfloat16 if self.autocast else None
         objective, said = make_objective(
@@ -227,7 +209,7 @@ class Task:
         notes.extend(said)
         if objective.loss_name in CLASS_LOSSES:
             ignored = int(getattr(self.loss, "ignore_index", IGNORED))
-            _check_all_labels(model, sets, batch, ignored)
+            check_all_labels(model, sets, batch, ignored)
         steps = self._steps(train, batch_size, notes)
         return Prepared(train, validation, test, objective, batch_size, steps, tuple(notes))
 
@@ -257,145 +239,5 @@ class Task:
         return steps
 
 
-def resolve_device(device: str) -> str:
-    """Settle "auto" (CUDA where there is one) and check anything else.
-
-    Raises:
-        UserError: The device is unknown or not there.
-    """
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(device).type
-    except (RuntimeError, TypeError):
-        raise UserError(
-            "a device such as auto, cpu, cuda or cuda:0", repr(device), "change device"
-        ) from None
-    there = {"cpu": True, "cuda": torch.cuda.is_available(),
-             "mps": torch.backends.mps.is_available()}  # fmt: skip
-    if not there.get(kind, False):
-        raise UserError("a device this machine has", repr(device), "use auto or cpu")
-    if kind == "cuda" and (torch.device(device).index or 0) >= torch.cuda.device_count():
-        raise UserError(
-            f"one of {torch.cuda.device_count()} CUDA devices", repr(device), "use cuda:0"
-        )
-    return device
-
-
 def _model_name(model: Any) -> str:
     return str(getattr(model, "__name__", type(model).__name__))
-
-
-def _hold_out(samples: Samples, notes: list[str]) -> tuple[Samples, Samples]:
-    """A validation split of a fifth, seeded, stratified for class targets."""
-    if isinstance(samples, LoaderSamples):
-        loader = samples._loader
-        if not isinstance(loader.dataset, torch.utils.data.IterableDataset):
-            raise UserError(
-                "a (train, validation) pair for a loader with a sampler of its own",
-                "one loader", "split the data set and pass two loaders",
-            )  # fmt: skip
-        every = round(1 / VALIDATION_SHARE)
-        notes.append(f"validation: every {every}th batch of the loader is held out")
-        return (
-            samples.part(lambda position: position % every != every - 1),
-            samples.part(lambda position: position % every == every - 1),
-        )
-    assert isinstance(samples, IndexedSamples)  # noqa: S101 - the two kinds there are
-    count = len(samples)
-    if count < 2:
-        raise UserError("at least two samples to hold one out", str(count), "give validation data")
-    generator = torch.Generator().manual_seed(_SPLIT_SEED)
-    order = torch.randperm(count, generator=generator)
-    labels = _classes(samples)
-    wanted = max(1, round(count * VALIDATION_SHARE))
-    if labels is None:
-        held = order[:wanted]
-        how = "seeded"
-    else:
-        # going through the classes in turn keeps every class's share
-        by_class = order[torch.argsort(labels[order], stable=True)]
-        positions = ((torch.arange(wanted) + 0.5) * count / wanted).long()
-        held = by_class[positions]
-        how = "seeded, stratified by class"
-    mask = torch.ones(count, dtype=torch.bool)
-    mask[held] = False
-    notes.append(f"validation: {wanted} of {count} samples held out ({how})")
-    return samples.part(mask.nonzero().flatten()), samples.part(held.sort().values)
-
-
-def _classes(samples: IndexedSamples) -> Tensor | None:
-    """One class a sample, or None where targets are something else or nearly all different."""
-    parts = [targets for targets in _integer_targets(samples) if targets.dim() == 1]
-    if not parts or sum(map(len, parts)) < len(samples):
-        return None
-    labels = torch.cat(parts).long()
-    return labels if len(set(labels.tolist())) <= max(len(labels) // 2, 2) else None
-
-
-def _integer_targets(samples: IndexedSamples) -> Iterator[Tensor]:
-    """Integer targets in order; ends early where they are something else or many to read."""
-    if len(samples) > _MANY:
-        return
-    for batch in samples.ordered(1024):
-        try:
-            _, targets = split(batch)
-        except UserError:
-            return
-        if not isinstance(targets, Tensor) or targets.is_floating_point():
-            return
-        yield targets.cpu()
-
-
-def _check_finite(batch: Batch) -> None:
-    def check(tensor: Tensor) -> Tensor:
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise UserError(
-                "finite numbers in the data", "NaN or infinity in the first batch",
-                "remove or impute it",
-            )  # fmt: skip
-        return tensor
-
-    map_tensors(batch, check)
-
-
-def _check_all_labels(model: nn.Module, sets: list[Samples], batch: Batch, ignored: int) -> None:
-    """Labels of every set within the model's classes, where reading them is cheap."""
-    inputs, targets = split(batch)
-    if not isinstance(targets, Tensor) or targets.is_floating_point():
-        return
-    with torch.no_grad():
-        classes = class_count(call(model, inputs), targets)
-    for samples in sets:
-        if isinstance(samples, IndexedSamples):
-            for labels in _integer_targets(samples):
-                check_labels(labels, classes, ignored)
-
-
-def _cast_like(samples: Samples, dtype: torch.dtype, notes: list[str]) -> Samples:
-    """The samples with floating-point inputs in the model's precision."""
-    batch = next(samples.ordered(1), None)
-    found: list[torch.dtype] = []
-
-    def look(tensor: Tensor) -> Tensor:
-        if tensor.is_floating_point() and tensor.dtype != dtype:
-            found.append(tensor.dtype)
-        return tensor
-
-    if batch is None or not isinstance(samples, IndexedSamples):
-        return samples
-    map_tensors(batch, look)
-    if not found:
-        return samples
-    note = f"data cast from {str(found[0])[6:]} to {str(dtype)[6:]}, the model's precision"
-    if note not in notes:
-        notes.append(note)
-    inner = samples.take
-    return IndexedSamples(
-        lambda indices: map_tensors(
-            inner(indices),
-            lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor,
-        ),
-        len(samples),
-        samples.batch_size,
-    )

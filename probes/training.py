@@ -7,13 +7,15 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from probes.data import Batch, LoaderSamples, Samples, map_tensors
+from probes.batch import Batch, map_tensors
+from probes.data import LoaderSamples, Samples
+from probes.device import resolve_device
 from probes.errors import UserError
 from probes.objective import Objective
 from probes.recipe import catalogue
@@ -21,90 +23,14 @@ from probes.recipe.build import build_optimizer, schedule_function
 from probes.recipe.normalization import apply_normalization
 from probes.recipe.schema import Recipe
 from probes.recipe.steppers import Stepper, make_stepper
+from probes.run import Point, Run
 from probes.sandbox import differentiable, sandbox
-from probes.task import Prepared, Task, resolve_device
+from probes.task import Prepared, Task
 
 DIVERGED_FACTOR = 100.0
 """A training loss this many times the first validation loss (plus one) counts as diverged."""
 _CHECK_EVERY = 16
 _EVALUATION_BATCH = 256
-
-
-@dataclass(frozen=True)
-class Point:
-    """One evaluation on the learning curve.
-
-    Attributes:
-        step: Optimizer steps done.
-        train_loss: Mean training loss of the steps since the point before (NaN at step 0).
-        validation: Loss and metric on the validation set.
-    """
-
-    step: int
-    train_loss: float
-    validation: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Run:
-    """The result of one training.
-
-    Attributes:
-        initial: Validation loss and metric before the first step.
-        final: The same at the end (of the best weights, where the recipe stops early).
-        test: The same on the test set, or None where there is none.
-        curve: Points in order of steps; the first at step 0.
-        steps: Optimizer steps done.
-        passes: Passes spent, in batches of the task's batch size.
-        seconds: Wall time, evaluation included.
-        seconds_per_step: Wall time of the steps alone.
-        peak_memory: Bytes: CUDA's counter on a GPU, else the process's largest resident size.
-        diverged: Whether it was stopped because the loss was not finite or far above the start.
-        model: The trained model, in evaluation mode.
-        seed: The seed.
-    """
-
-    initial: dict[str, float]
-    final: dict[str, float]
-    test: dict[str, float] | None
-    curve: tuple[Point, ...]
-    steps: int
-    passes: float
-    seconds: float
-    seconds_per_step: float
-    peak_memory: int
-    diverged: bool
-    model: nn.Module = field(repr=False)
-    seed: int = 0
-
-    def plain(self) -> dict[str, Any]:
-        """The result as plain data; numbers that are not finite become None."""
-        return {
-            "initial": _finite(self.initial),
-            "final": _finite(self.final),
-            "test": None if self.test is None else _finite(self.test),
-            "columns": ["step", "loss", "train_loss", *[k for k in self.initial if k != "loss"]],
-            "curve": [
-                [point.step, _number(point.validation["loss"]), _number(point.train_loss)]
-                + [_number(value) for key, value in point.validation.items() if key != "loss"]
-                for point in self.curve
-            ],
-            "steps": self.steps,
-            "passes": self.passes,
-            "seconds": self.seconds,
-            "seconds_per_step": self.seconds_per_step,
-            "peak_memory": self.peak_memory,
-            "diverged": self.diverged,
-            "seed": self.seed,
-        }
-
-
-def _number(value: float) -> float | None:
-    return value if value == value and abs(value) != float("inf") else None
-
-
-def _finite(values: dict[str, float]) -> dict[str, float | None]:
-    return {key: _number(value) for key, value in values.items()}
 
 
 @dataclass

@@ -41,9 +41,9 @@ def run(chosen: argparse.Namespace) -> str:
     if chosen.tier is not None and chosen.budget is not None:
         raise UserError("--budget or --tier", "both", "leave one out")
     from advisor.cli.load_task import load_task
+    from probes.device import resolve_device
     from probes.measures.base import TIERS
     from probes.profile import tier_for
-    from probes.task import resolve_device
 
     if chosen.tier not in (None, *TIERS):
         tiers = ", ".join(map(str, TIERS))

@@ -36,7 +36,7 @@ def add(commands: arg.Commands) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--target", metavar="X", action=arg.Checked, check=arg.number("target"),
-        help="for --goal fastest: the loss or metric to reach",
+        help="for --goal fastest: the validation loss to reach",
     )  # fmt: skip
     arg.add_steps(parser)
     arg.add_device(parser)
@@ -53,7 +53,7 @@ def run(chosen: argparse.Namespace) -> str:
     """Recommend and give the advice as text."""
     if chosen.target is not None and chosen.goal != "fastest":
         raise UserError("--goal fastest with --target", f"--goal {chosen.goal}", "add or drop one")
-    from probes.task import resolve_device
+    from probes.device import resolve_device
 
     resolve_device(chosen.device)
     from advisor.cli.load_task import load_task
@@ -88,8 +88,9 @@ def _what_is_left(text: str, spent: float) -> str:
 def _for_people(advice: Advice) -> str:
     task = advice.task
     metric = f", metric {task.metric}" if task.metric else ""
+    samples = "an unknown number of" if task.train_samples is None else task.train_samples
     lines = [
-        f"{task.name}: {task.train_samples} training samples, {task.steps} steps of "
+        f"{task.name}: {samples} training samples, {task.steps} steps of "
         f"{task.batch_size} on {task.device}, loss {task.loss}{metric}"
     ]
     lines += [f"  {note}" for note in task.notes]
@@ -112,10 +113,11 @@ def _for_people(advice: Advice) -> str:
 def _candidate(rank: int, candidate: Candidate) -> list[str]:
     expected, cost = candidate.expected, candidate.cost
     passes = "pass" if cost.passes_per_step == 1 else "passes"
+    time = "" if cost.seconds_per_step is None else f"{duration(cost.seconds_per_step)} and "
     return [
         f"{rank}. {candidate.recipe.describe()}",
         f"   expected score {expected.score:.3f} ({expected.low:.3f} to {expected.high:.3f}); "
-        f"{duration(cost.seconds_per_step)} and {cost.passes_per_step:g} {passes} a step, "
+        f"{time}{cost.passes_per_step:g} {passes} a step, "
         f"{size(cost.state_bytes)} of optimizer state",
         *(f"   - {line}" for line in candidate.evidence),
     ]

@@ -9,7 +9,7 @@ from advisor.cli import arguments as arg
 from advisor.cli.output import amount, columns, duration, json_text, say
 
 if TYPE_CHECKING:
-    from probes.training import Point
+    from probes.run import Point
 
 
 def add(commands: arg.Commands) -> None:
@@ -36,7 +36,7 @@ def run(chosen: argparse.Namespace) -> str:
     """Train and give the result as text."""
     from advisor.advice import load_ranked
     from advisor.cli.load_task import load_task
-    from probes.task import resolve_device
+    from probes.device import resolve_device
     from probes.training import train
 
     recipe, _ = load_ranked(chosen.recipe, chosen.rank)

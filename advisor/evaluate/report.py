@@ -62,6 +62,11 @@ class Column(BaseModel):
     abstained: float
     probe_share: float
 
+    def method(self, name: str, runs: int) -> Method | None:
+        """The method of that name and number of runs, or None."""
+        found = (m for m in self.methods if (m.name, m.runs) == (name, runs))
+        return next(found, None)
+
 
 class Report(BaseModel):
     """An evaluation.
@@ -93,10 +98,13 @@ class Report(BaseModel):
             header.append("median")
             header.append("95th percentile")
         rows = [header]
-        for position, method in enumerate(self.columns[0].methods):
+        for method in self.columns[0].methods:
             row = [method.name, str(method.runs)]
             for column in self.columns:
-                here = column.methods[position]
+                here = column.method(method.name, method.runs)
+                if here is None:
+                    row += ["-", "-", "-"]
+                    continue
                 row.append(f"{here.mean:.3f} ({here.low:.3f}-{here.high:.3f})")
                 row.append(f"{here.median:.3f}")
                 row.append(f"{here.p95:.3f}")

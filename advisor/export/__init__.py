@@ -6,13 +6,13 @@ this project's own sources), ``plain`` writes YAML and JSON.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from advisor.export.plain import json_text, yaml_text
 from advisor.export.torch_file import torch_text
 from probes.errors import UserError, unknown_name
+from probes.files import write_text
 from probes.recipe.schema import Recipe
 
 Format = Callable[[Recipe, int | None, str], str]
@@ -65,37 +65,5 @@ def export(
         total = filled.with_(horizon=1.0).steps_for(steps, batch_size)
     text = FORMATS[to](filled, total, task_name)
     if path is not None:
-        _write(Path(path), text)
+        write_text(Path(path), text)
     return text
-
-
-def _write(path: Path, text: str) -> None:
-    """Put the text at the path at once: a reader never sees half of it.
-
-    Raises:
-        UserError: There is no such folder, or it cannot be written.
-    """
-    if path.is_dir():
-        raise UserError("the path of a file", f"the folder {path}", "add a file name")
-    if not path.parent.is_dir():
-        raise UserError(
-            "a path in a folder that exists", str(path), f"create {path.parent} or change the path"
-        )
-    try:
-        if path.exists() and not path.is_file():  # a pipe or a terminal cannot be replaced
-            path.write_text(text, encoding="utf-8")
-            return
-        target = path.resolve()  # a link stays a link
-        temporary = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
-            with temporary.open("w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(
-            "a path that can be written", f"{path} ({error.strerror})", "change the path"
-        ) from error

@@ -20,7 +20,8 @@ import jinja2
 from advisor.export.source_text import import_lines, needed_definitions, needed_imports
 from probes.errors import UserError
 from probes.recipe import catalogue
-from probes.recipe.schema import OptimizerChoice, Recipe, ScheduleChoice
+from probes.recipe.choice import OptimizerChoice, ScheduleChoice
+from probes.recipe.schema import Recipe
 
 _BASE_IMPORTS = "import copy\nimport math\nimport torch\nfrom torch import nn"
 

@@ -23,6 +23,8 @@ class Context:
         spent: Passes charged so far; every probe adds its own.
         found: Values of the probes before, by name.
         missing: Why a probe, or a part of one, has no value.
+        landmark: Training losses of the landmark run, for races to be compared with.
+        step_seconds: Wall time of a step of the landmark run, median, or None.
     """
 
     task: Task
@@ -32,6 +34,8 @@ class Context:
     spent: float = 0.0
     found: dict[str, float] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    landmark: list[float] = field(default_factory=list)
+    step_seconds: float | None = None
 
     @property
     def prepared(self) -> Prepared:

@@ -10,7 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from probes.data import Batch, IndexedSamples, LoaderSamples, Samples, size_of
+from probes.batch import Batch, size_of
+from probes.data import IndexedSamples, LoaderSamples, Samples
 from probes.errors import UserError
 from probes.measures.base import Context
 from probes.objective import split

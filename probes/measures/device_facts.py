@@ -8,9 +8,9 @@ import time
 
 import torch
 
+from probes.device import resolve_device
 from probes.measures.base import Context
 from probes.sandbox import sandbox
-from probes.task import resolve_device
 
 _SIDE = 256
 _SECONDS = 0.01

@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from probes.data import Batch
+from probes.batch import Batch
 from probes.errors import UserError
 from probes.objective import Objective, call, split
 

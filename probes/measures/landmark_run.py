@@ -9,14 +9,16 @@ power iteration on Hessian-vector products in plain autograd (Pearlmutter 1994),
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from statistics import median
 
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from probes.data import Batch, cut, size_of
+from probes.batch import Batch, cut, size_of
 from probes.measures.base import Context, validation_passes
 from probes.recipe.schema import Recipe
 from probes.training import Loop, train
@@ -71,7 +73,9 @@ class LandmarkRun:
             evaluate="validation", validation_limit=context.prepared.batch_size, observer=watch,
         )  # fmt: skip
         context.charge(run.passes + 2 * validation_passes(context))
-        found = curve_shape([float(loss) for loss in watch.losses], "landmark")
+        context.landmark = [float(loss) for loss in watch.losses]
+        context.step_seconds = median(watch.seconds) if watch.seconds else None
+        found = curve_shape(context.landmark, "landmark")
         before, after = run.initial["loss"], run.final["loss"]
         if before > 0 and after > 0:
             found["landmark.validation_drop"] = math.log(before / after)
@@ -117,6 +121,7 @@ class _Instruments:
     def __init__(self, products: int, context: Context) -> None:
         self._products, self._context = products, context
         self.losses: list[Tensor] = []
+        self.seconds: list[float] = []
         self._norms: list[float] = []
         self._halves: list[float] = []
         self._ratios: list[float] = []
@@ -127,6 +132,7 @@ class _Instruments:
         size = size_of(batch)
         if loop.step == 0 and self._products:
             self._sharpness = _sharpness(loop, batch, parameters, self._products, self._context)
+        started = time.perf_counter()
         loop.optimizer.zero_grad()
         if size >= 2 and size % 2 == 0:
             loss = self._two_halves(loop, batch, parameters, size)
@@ -137,6 +143,8 @@ class _Instruments:
         self._norms.append(_squared(parameters))
         before = [p.detach().clone() for p in parameters] if loop.step in (1, 4) else []
         loop.optimizer.step()
+        if loop.step > 0 and not before:  # the first step warms up
+            self.seconds.append(time.perf_counter() - started)
         if before:
             change = sum(
                 float((p.detach() - b).abs().square().sum())

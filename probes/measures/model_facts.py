@@ -12,13 +12,13 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.parameter import is_lazy
 
-from probes.data import map_tensors, size_of
+from probes.batch import map_tensors, size_of
+from probes.device import resolve_device
 from probes.measures.base import Context
 from probes.measures.data_facts import known_length
 from probes.measures.forward_trace import ForwardTrace, tensors_in
 from probes.recipe.normalization import normalization_layers
 from probes.sandbox import sandbox
-from probes.task import resolve_device
 
 FORWARD = 1 / 3
 KINDS = ("linear", "convolution", "embedding", "normalization", "recurrent", "attention", "other")

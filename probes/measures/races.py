@@ -10,7 +10,7 @@ import math
 
 from torch import Tensor
 
-from probes.data import Batch
+from probes.batch import Batch
 from probes.errors import UserError
 from probes.measures.base import Context
 from probes.measures.landmark_run import curve_shape
@@ -38,7 +38,7 @@ UNITS: dict[str, str] = {
     for name in RACERS
     for what, unit in (
         ("drop", "log ratio of the first to the last quarter's training loss"),
-        ("lead", "drop minus that of the landmark run"),
+        ("lead", "drop minus that of the landmark run over the same steps"),
         ("late_slope", "fall of the log loss per step, second half"),
     )
 }
@@ -76,10 +76,9 @@ class Races:
                 drop = _DIVERGED
             found[f"race.{name}.drop"] = max(drop, _DIVERGED)
             found[f"race.{name}.late_slope"] = shape.get("race.late_slope", 0.0)
-            if "landmark.drop" in context.found:
-                found[f"race.{name}.lead"] = (
-                    found[f"race.{name}.drop"] - context.found["landmark.drop"]
-                )
+            landmark = curve_shape(context.landmark[:steps], "landmark")
+            if "landmark.drop" in landmark and len(context.landmark) >= steps:
+                found[f"race.{name}.lead"] = found[f"race.{name}.drop"] - landmark["landmark.drop"]
         return found
 
 

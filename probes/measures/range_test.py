@@ -11,7 +11,7 @@ import math
 
 from torch import Tensor
 
-from probes.data import Batch
+from probes.batch import Batch
 from probes.measures.base import Context
 from probes.recipe.schema import Recipe
 from probes.training import Loop, train

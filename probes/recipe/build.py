@@ -17,7 +17,8 @@ from probes.recipe.normalization import apply_normalization
 from probes.recipe.parameter_groups import parameter_groups, split_matrices
 
 if TYPE_CHECKING:
-    from probes.recipe.schema import OptimizerChoice, Recipe, ScheduleChoice
+    from probes.recipe.choice import OptimizerChoice, ScheduleChoice
+    from probes.recipe.schema import Recipe
 
 
 def imported(source: str) -> Any:

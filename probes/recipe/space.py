@@ -6,7 +6,7 @@ what was learned about one optimizer's rate is not mixed with another's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -161,30 +161,38 @@ def _recipe(ask: Any, known: Mapping[str, Any]) -> Recipe:
         name.split(".", 1)[1]: ask(name) for name in known if name.startswith(f"{optimizer}.")
     }
     schedule = {"name": ask("schedule"), "warmup": ask("warmup")}
-    regularization: dict[str, Any] = {}
-    if "label_smoothing" in known:
-        regularization["label_smoothing"] = ask("label_smoothing")
-    if ask("early_stopping"):
-        regularization["early_stopping"] = STOPPING
-    clip = {"name": CLIP, "max": ask("clip.max")} if ask("clip") == CLIP else None
     return Recipe.parse(
         {
             "optimizer": {"name": optimizer, **settings},
             "schedule": schedule,
+            **extras(ask, known),
             "normalization": ask("normalization"),
-            "clip": clip,
-            "regularization": regularization,
             "horizon": ask("horizon"),
         }
     )
 
 
-def parameters_of(recipe: Recipe, space: Space) -> dict[str, Any] | None:
-    """A recipe as parameters of the space, or None where the space does not hold it.
+def extras(
+    ask: Callable[[str], Any], known: Container[str], stopping: Mapping[str, Any] = STOPPING
+) -> dict[str, Any]:
+    """A recipe's clipping and regularization as the picked parameters say.
 
-    Settings the space does not search (a schedule's shape) must be at their defaults.
+    Args:
+        ask: Gives the value of a parameter.
+        known: Names of the parameters that there are.
+        stopping: Early stopping where it is picked.
     """
-    known = distributions_of(space)
+    regularization: dict[str, Any] = {}
+    if "label_smoothing" in known:
+        regularization["label_smoothing"] = ask("label_smoothing")
+    if ask("early_stopping"):
+        regularization["early_stopping"] = stopping
+    clip = {"name": CLIP, "max": ask("clip.max")} if ask("clip") == CLIP else None
+    return {"clip": clip, "regularization": regularization}
+
+
+def values_of(recipe: Recipe) -> dict[str, Any]:
+    """Every parameter that a space may have, as the recipe has it."""
     values: dict[str, Any] = {
         "optimizer": recipe.optimizer.name,
         "schedule": recipe.schedule.name,
@@ -193,14 +201,22 @@ def parameters_of(recipe: Recipe, space: Space) -> dict[str, Any] | None:
         "clip": NO_CLIP if recipe.clip is None else CLIP,
         "early_stopping": recipe.regularization.early_stopping is not None,
         "warmup": recipe.schedule.number("warmup"),
+        "label_smoothing": recipe.regularization.label_smoothing,
     }
     for name, value in recipe.optimizer.settings.items():
         values[f"{recipe.optimizer.name}.{name}"] = value
     if recipe.clip is not None:
         values["clip.max"] = recipe.clip["max"]
-    if "label_smoothing" in known:
-        values["label_smoothing"] = recipe.regularization.label_smoothing
-    found = {name: value for name, value in values.items() if name in known}
+    return values
+
+
+def parameters_of(recipe: Recipe, space: Space) -> dict[str, Any] | None:
+    """A recipe as parameters of the space, or None where the space does not hold it.
+
+    Settings the space does not search (a schedule's shape) must be at their defaults.
+    """
+    known = distributions_of(space)
+    found = {name: value for name, value in values_of(recipe).items() if name in known}
     for name, value in found.items():
         if not _holds(known[name], value):
             return None

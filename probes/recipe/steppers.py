@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from probes.data import Batch
+from probes.batch import Batch
 from probes.objective import Objective
 
 

@@ -94,7 +94,10 @@ def test_a_missing_run_counts_as_the_recipes_mean(base: Path, tmp_path: Path) ->
     task = [row.name for row in known.rows].index(gone[0])
     column = [recipe.key for recipe in known.recipes].index(key)
     others = np.delete(known.regrets[:, column], task)
-    assert known.regrets[task, column] == pytest.approx(others.mean())
+    assert np.isnan(known.regrets[task, column])
+    assert known.filled().regrets[task, column] == pytest.approx(others.mean())
+    rest = [i for i in range(len(known.rows)) if i != task]
+    assert not np.isnan(known.part(rest).regrets).any()
 
 
 def test_a_diverged_run_has_the_worst_regret(base: Path, tmp_path: Path) -> None:

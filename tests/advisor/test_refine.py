@@ -7,9 +7,10 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import optuna
@@ -17,9 +18,9 @@ import pytest
 import torch
 from torch import nn
 
-from advisor import refine_study
+from advisor import pruning, refine_finals, refine_study
 from advisor.advice import Advice, Candidate, Cost, Expected, ProbeCost, TaskFacts, Tuned
-from advisor.pruning import RUNGS, TrialWatcher
+from advisor.pruning import SHARES, TrialWatcher, rungs
 from advisor.refine import _Search, refine
 from advisor.refine_finals import DIVERGED, Entry, run_finals, unused_seeds
 from advisor.refine_space import FACTOR, Neighbourhood
@@ -27,8 +28,9 @@ from advisor.refine_study import open_study, study_name
 from knowledge_base.reference import reference_recipes
 from probes.errors import UserError
 from probes.recipe.schema import Recipe
+from probes.run import Point, Run
 from probes.task import Task
-from probes.training import Point
+from probes.training import Watcher, evaluation_steps
 
 STEPS = 24
 GOOD = Recipe.parse({"optimizer": {"name": "adamw", "lr": 0.01}, "schedule": "cosine"})
@@ -191,13 +193,13 @@ def test_finals_run_on_seeds_that_the_search_did_not_use(
     import advisor.refine_finals as finals
 
     seeds: list[int] = []
-    plain = finals.train
+    plain = finals.try_training
 
     def spying(task: Task, recipe: Recipe, *, seed: int, **settings: object) -> object:
         seeds.append(seed)
         return plain(task, recipe, seed=seed, **settings)
 
-    monkeypatch.setattr(finals, "train", spying)
+    monkeypatch.setattr(finals, "try_training", spying)
     refine(make_advice(GOOD), make_task(), trials=1, storage=storage, seed=1, **SMALL)
     assert set(seeds) == {2, 3}
     seeds.clear()
@@ -292,7 +294,7 @@ def test_an_interrupt_leaves_no_running_trial_and_its_recipe_comes_back(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("advisor.refine.train", interrupted)
+        patch.setattr("advisor.refine.try_training", interrupted)
         with pytest.raises(KeyboardInterrupt):
             refine(make_advice(GOOD), make_task(), trials=1, storage=storage, **SMALL)
     tuned = refine(make_advice(GOOD), make_task(), trials=1, storage=storage, **SMALL)
@@ -362,6 +364,98 @@ def test_a_recipe_that_cannot_serve_the_task_is_passed_over(storage: str) -> Non
         refine(make_advice(UNFIT), make_task(), trials=1, **SMALL)
 
 
+def test_a_refused_recipe_counts_as_a_trial_and_is_not_tried_again(storage: str) -> None:
+    advice = make_advice(UNFIT, GOOD)
+    with pytest.raises(UserError, match="batch size"):  # there was nothing else
+        refine(advice, make_task(), trials=1, storage=storage, **SMALL)
+    first = refine(advice, make_task(), trials=1, storage=storage, **SMALL)
+    second = refine(advice, make_task(), trials=1, storage=storage, **SMALL)
+
+    assert (first.trials, second.trials) == (2, 3)
+    keys = [trial.user_attrs["recipe"]["key"] for trial in trials_of(storage)]
+    assert keys[:2] == [UNFIT.key, GOOD.key]
+    assert keys.count(UNFIT.key) == 1
+    assert second.ranking[-1].recipe == UNFIT
+    assert "failed on 2 of 2 fresh seeds: expected a batch size" in second.ranking[-1].origin
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: Exception, fails: Callable[..., bool]) -> None:
+    """Let the trainings of a refinement fail for which ``fails(recipe, seed)`` is true."""
+    plain = refine_finals.train
+
+    def train(task: Task, recipe: Recipe, *, seed: int, **settings: object) -> Run:
+        if fails(recipe, seed):
+            raise error
+        return plain(task, recipe, seed=seed, **settings)
+
+    monkeypatch.setattr(refine_finals, "train", train)
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("out of memory\nat all"), RuntimeError("out of memory")]
+)
+def test_an_error_of_one_run_costs_that_run_alone(
+    monkeypatch: pytest.MonkeyPatch, storage: str, error: Exception
+) -> None:
+    failing(monkeypatch, error, lambda recipe, seed: recipe == ODD or seed == 2)
+    tuned = refine(make_advice(ODD, GOOD), make_task(), trials=3, storage=storage, **SMALL)
+
+    assert tuned.trials == 3
+    assert trials_of(storage)[0].user_attrs["error"] == str(error)
+    assert tuned.best != ODD
+    assert tuned.ranking[0].origin.endswith("(failed on 1 of 2 fresh seeds: out of memory)")
+    assert tuned.ranking[-1].recipe == ODD
+    assert tuned.ranking[-1].origin == "ranking 1 (failed on 2 of 2 fresh seeds: out of memory)"
+
+
+def test_an_error_of_every_run_is_raised(monkeypatch: pytest.MonkeyPatch, storage: str) -> None:
+    failing(monkeypatch, RuntimeError("the model is wrong"), lambda *_: True)
+    with pytest.raises(RuntimeError, match="the model is wrong"):
+        refine(make_advice(GOOD), make_task(), trials=2, storage=storage, **SMALL)
+    assert [trial.value for trial in trials_of(storage)] == [DIVERGED] * 2
+
+
+def test_other_errors_are_raised_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(monkeypatch, KeyError("a bug"), lambda recipe, seed: seed > 0)
+    with pytest.raises(KeyError, match="a bug"):
+        refine(make_advice(GOOD), make_task(), trials=1, **SMALL)
+
+
+@pytest.mark.parametrize(
+    ("advised", "chosen", "used"),
+    [
+        ("cpu", None, "cpu"),
+        ("cuda", None, "cuda"),
+        ("cuda", "cpu", "cpu"),
+        ("mps", None, "cuda"),  # from another machine
+    ],
+)
+def test_training_goes_on_where_the_advice_was_made(
+    monkeypatch: pytest.MonkeyPatch, advised: str, chosen: str | None, used: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    devices: list[str] = []
+    plain = refine_finals.train
+
+    def train(task: Task, recipe: Recipe, *, device: str, **settings: object) -> Run:
+        devices.append(device)
+        return plain(task, recipe, device="cpu", **settings)
+
+    monkeypatch.setattr(refine_finals, "train", train)
+    advice = make_advice(GOOD)
+    advice = advice.model_copy(update={"task": advice.task.model_copy(update={"device": advised})})
+    tuned = advice.refine(trials=1, task=make_task(), device=chosen)
+    assert tuned.best == GOOD
+    assert devices == [used] * 4  # one trial, three seeds
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UserError, match="device"):
+        make_advice(GOOD).refine(trials=1, task=make_task(), device="abacus")
+
+
 def test_the_same_seed_gives_the_same_answer() -> None:
     first, second, other = (
         refine(make_advice(GOOD, ODD, CLIPPED), make_task(), trials=12, seed=seed, **SMALL)
@@ -417,23 +511,50 @@ def point(step: int, loss: float) -> Point:
     return Point(step, 0.0, {"loss": loss})
 
 
-def test_the_best_so_far_is_reported_once_a_rung() -> None:
+def test_the_best_so_far_is_reported_at_the_rungs_alone() -> None:
     trial = _Told()
-    watcher = TrialWatcher(trial, 100, prunable=False)
-    for step, loss in ((1, 3.0), (25, 1.0), (30, 2.0), (70, 1.5), (100, 0.5)):
+    watcher = TrialWatcher(trial, 1000, prunable=False)
+    # 200 and 500 are what early stopping adds: runs without it are not evaluated there
+    for step, loss in ((1, 3.0), (200, 1.5), (251, 1.0), (398, 2.0), (500, 0.9), (631, 1.2),
+                       (1000, 0.5)):  # fmt: skip
         assert not watcher(point(step, loss))
-    assert trial.told == [(20, 1.0), (40, 1.0), (60, 1.0)]
-    assert [rung for rung, _ in trial.told] == list(RUNGS)
+    assert trial.told == [(25, 1.0), (40, 1.0), (63, 0.9)]
+
+
+@pytest.mark.parametrize("total", [1, 2, 7, 24, 100, 1000, 31_250, 1_000_000])
+def test_a_rung_is_an_evaluation_and_its_share(total: int) -> None:
+    found = rungs(total)
+    assert set(found) <= set(evaluation_steps(total))
+    assert all(SHARES[0] <= step / total <= SHARES[1] for step in found)
+    assert all(abs(share - 100 * step / total) <= 0.5 for step, share in found.items())
+    assert len(set(found.values())) == len(found)
+    assert found or total < 3
+
+
+@pytest.mark.parametrize(("others", "pruned"), [("same", True), ("another", False)])
+def test_only_runs_at_the_same_share_are_compared(storage: str, others: str, pruned: bool) -> None:
+    study = open_study(storage, "shares", seed=0)
+    length = 1000 if others == "same" else 500
+    for _ in range(6):
+        good = study.ask()
+        watcher = TrialWatcher(good, length, prunable=False)
+        for step in evaluation_steps(length):
+            watcher(point(step, 0.1))
+        study.tell(good, 0.1)
+    watcher = TrialWatcher(study.ask(), 1000, prunable=True)
+    assert any(watcher(point(step, 5.0)) for step in evaluation_steps(1000)) is pruned
+    assert watcher.pruned is pruned
 
 
 def test_pruning_happens_at_a_rung_alone_and_not_at_the_end() -> None:
-    watcher = TrialWatcher(_Told(), 100, prunable=True)
-    assert not watcher(point(19, 1.0))
-    assert watcher(point(20, 1.0))
+    watcher = TrialWatcher(_Told(), 1000, prunable=True)
+    assert not watcher(point(200, 1.0))
+    assert watcher(point(251, 1.0))
     assert watcher.pruned
-    last = TrialWatcher(_Told(), 100, prunable=True, deadline=0.0)
-    assert not last(point(100, 1.0))
+    last = TrialWatcher(_Told(), 1000, prunable=True, deadline=0.0)
+    assert not last(point(1000, 1.0))
     assert not last.late
+    assert TrialWatcher(_Told(), 1000, prunable=True, deadline=0.0)(point(999, 1.0))
 
 
 def test_worse_trials_are_pruned(storage: str) -> None:
@@ -456,6 +577,41 @@ def test_finals_out_of_time_compare_on_the_same_seeds() -> None:
     )
     assert [(one.recipe, len(one.validation)) for one in found] == [(GOOD, 1)]
     assert passes == pytest.approx(STEPS)
+
+
+@pytest.mark.parametrize("gap", ["last", "earlier"])
+def test_a_final_run_that_is_complete_at_the_deadline_counts(
+    monkeypatch: pytest.MonkeyPatch, gap: str
+) -> None:
+    """The second run's deadline passes between its last two evaluations, or before them."""
+    now = 0.0
+    monkeypatch.setattr(pruning, "time", SimpleNamespace(monotonic=lambda: now))
+    plain, runs = refine_finals.train, 0
+
+    def train(task: Task, recipe: Recipe, *, watcher: Watcher, **settings: object) -> Run:
+        nonlocal runs
+        runs += 1
+        second = runs == 2
+
+        def watch(point: Point) -> bool:
+            nonlocal now
+            if second and (gap == "earlier" or point.step == STEPS):
+                now = 2.0
+            return watcher(point)
+
+        return plain(task, recipe, watcher=watch, **settings)
+
+    monkeypatch.setattr(refine_finals, "train", train)
+    found, passes = run_finals(
+        [Entry(GOOD, "ranking 1"), Entry(CLIPPED, "trial 3")], make_task(), [1, 2],
+        device="cpu", deadline=1.0, say=lambda line: None,
+    )  # fmt: skip
+    assert {one.recipe.key for one in found} == (
+        {GOOD.key, CLIPPED.key} if gap == "last" else {GOOD.key}
+    )
+    assert all(len(one.validation) == 1 for one in found)
+    assert runs == 2
+    assert (passes == pytest.approx(2 * STEPS)) is (gap == "last")
 
 
 @pytest.mark.parametrize(
@@ -504,13 +660,13 @@ import os, sys
 sys.path.insert(0, {tests!r})
 import advisor.refine as module
 from test_refine import GOOD, ODD, make_advice, make_task
-plain, calls = module.train, []
+plain, calls = module.try_training, []
 def dying(*arguments, **settings):
     calls.append(1)
     if len(calls) == 2:
         os._exit(9)
     return plain(*arguments, **settings)
-module.train = dying
+module.try_training = dying
 module.refine(make_advice(GOOD, ODD), make_task(), trials=4, storage=sys.argv[1], device="cpu")
 """
 

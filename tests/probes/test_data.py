@@ -20,16 +20,8 @@ from torch.utils.data import (
     random_split,
 )
 
-from probes.data import (
-    IndexedSamples,
-    LoaderSamples,
-    as_samples,
-    cut,
-    is_pair_of_sets,
-    map_tensors,
-    shuffled_indices,
-    size_of,
-)
+from probes.batch import cut, map_tensors, size_of
+from probes.data import IndexedSamples, LoaderSamples, as_samples, is_pair_of_sets, shuffled_indices
 from probes.errors import UserError
 
 INPUTS, LABELS = draw(40, 3), ids(40, top=4)
@@ -76,6 +68,18 @@ SAME = {
     "iterable": Stream(),
     "iterable loader": DataLoader(Stream(), batch_size=8),
 }
+
+
+@pytest.mark.parametrize(
+    ("form", "in_memory"),
+    [("tensors", True), ("arrays", True), ("tensor dataset", True), ("subset", True),
+     ("shuffling loader", True), ("dataset", False), ("plain rows", False), ("loader", False)],
+)  # fmt: skip
+def test_what_is_in_memory_is_known_of_the_whole_and_of_a_part(form: str, in_memory: bool) -> None:
+    samples = as_samples(SAME[form])
+    assert isinstance(samples, IndexedSamples)
+    assert samples.in_memory == in_memory
+    assert samples.part(torch.arange(3)).in_memory == in_memory
 
 
 @pytest.mark.parametrize("form", SAME)

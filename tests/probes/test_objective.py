@@ -11,18 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from probes.errors import UserError
-from probes.objective import (
-    LOSSES,
-    METRICS,
-    Metric,
-    Objective,
-    call,
-    check_labels,
-    class_count,
-    make_objective,
-    split,
-    token_cross_entropy,
-)
+from probes.inference import check_labels, class_count, make_objective
+from probes.losses import LOSSES, METRICS, token_cross_entropy
+from probes.objective import Metric, Objective, call, split
 
 INPUTS = draw(20, 6)
 LABELS = classes_of(INPUTS)

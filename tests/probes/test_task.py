@@ -10,11 +10,17 @@ import pytest
 import torch
 from cases import CASES, CLASSES, classes_of, draw, half_frozen, made, mlp
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset, TensorDataset, WeightedRandomSampler
+from torch.utils.data import (
+    DataLoader,
+    IterableDataset,
+    TensorDataset,
+    WeightedRandomSampler,
+)
 
 from probes.data import Samples
+from probes.device import resolve_device
 from probes.errors import UserError
-from probes.task import Task, resolve_device
+from probes.task import Task
 
 INPUTS = draw(100, 6)
 LABELS = classes_of(INPUTS)

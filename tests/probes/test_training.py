@@ -18,8 +18,9 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from probes.errors import UserError
 from probes.recipe.schema import Recipe
+from probes.run import Point, Run
 from probes.task import Task
-from probes.training import Loop, Point, Run, evaluation_steps, train
+from probes.training import Loop, evaluation_steps, train
 
 IMAGES, HELD = draw(50, 1, 6, 6), draw(30, 1, 6, 6, seed=5)
 TRAIN, VALIDATION = (IMAGES, classes_of(IMAGES)), (HELD, classes_of(HELD))

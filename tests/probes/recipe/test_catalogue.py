@@ -17,7 +17,8 @@ from probes.errors import UserError
 from probes.recipe import catalogue
 from probes.recipe.build import build_optimizer, constructor_arguments, imported
 from probes.recipe.catalogue import Hyperparameter, Kind, Method
-from probes.recipe.schema import OptimizerChoice, Recipe
+from probes.recipe.choice import OptimizerChoice
+from probes.recipe.schema import Recipe
 from probes.recipe.steppers import STEPPERS
 from probes.training import train
 

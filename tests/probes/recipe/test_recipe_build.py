@@ -12,7 +12,8 @@ from torch import nn
 from probes.errors import UserError
 from probes.recipe import build as building
 from probes.recipe.build import build_groups, build_optimizer, schedule_function
-from probes.recipe.schema import OptimizerChoice, Recipe, ScheduleChoice
+from probes.recipe.choice import OptimizerChoice, ScheduleChoice
+from probes.recipe.schema import Recipe
 
 
 def _optimizer(name: str, **settings: Any) -> OptimizerChoice:

@@ -16,7 +16,7 @@ from torch.optim import SGD, lr_scheduler
 
 from probes.recipe import catalogue, schedules
 from probes.recipe.build import imported, schedule_function
-from probes.recipe.schema import ScheduleChoice
+from probes.recipe.choice import ScheduleChoice
 
 TOTAL, PEAK = 120, 0.8
 Scheduler = lr_scheduler.LRScheduler

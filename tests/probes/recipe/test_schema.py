@@ -16,14 +16,9 @@ from pydantic import ValidationError
 from probes.errors import UserError
 from probes.recipe import catalogue
 from probes.recipe.catalogue import Hyperparameter, Kind
-from probes.recipe.schema import (
-    EarlyStopping,
-    ExtraChoice,
-    OptimizerChoice,
-    Recipe,
-    ScheduleChoice,
-    read_mapping,
-)
+from probes.recipe.choice import ExtraChoice, OptimizerChoice, ScheduleChoice
+from probes.recipe.reading import read_mapping
+from probes.recipe.schema import EarlyStopping, Recipe
 
 
 def _values(setting: Hyperparameter) -> st.SearchStrategy[Any]:
