@@ -65,7 +65,7 @@ class DeadlineWatcher:
     def __call__(self, point: Point) -> bool:
         """Takes a point of the curve; True ends the run."""
         # a run that is complete is kept: nothing is saved any more
-        self.late = out_of_time(self._deadline)
+        self.late = point.step < self._total and out_of_time(self._deadline)
         return self.late
 
 

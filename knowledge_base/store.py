@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -170,6 +170,21 @@ _RUN_SCHEMA = pa.schema(
 )
 
 
+_PROFILE_SCHEMA = pa.schema(
+    [
+        ("task", pa.string()),
+        ("tier", pa.int16()),
+        ("seed", pa.int16()),
+        ("passes", pa.float64()),
+        ("seconds", pa.float64()),
+        ("seconds_per_pass", pa.float64()),
+        ("device", pa.string()),
+        ("values", pa.map_(pa.string(), pa.float64())),
+        ("missing", pa.map_(pa.string(), pa.string())),
+    ]
+)
+
+
 def pack(journal: Journal, folder: Path, made_by: str, details: dict[str, Any]) -> dict[str, Any]:
     """Write a journal as Parquet and JSON with a manifest of hashes; returns the manifest.
 
@@ -201,8 +216,8 @@ def pack(journal: Journal, folder: Path, made_by: str, details: dict[str, Any]) 
     )  # fmt: skip
     _write_json(folder / "recipes.json", {key: recipes[key] for key in sorted(used)})
     rows = [profiles[key] for key in sorted(profiles)]
-    _write_json(folder / "profiles.json", rows)
-    files = ["runs.parquet", "recipes.json", "profiles.json"]
+    write_profiles(folder, rows)
+    files = ["runs.parquet", "recipes.json", "profiles.parquet"]
     manifest = {
         "schema": SCHEMA_VERSION,
         "made_by": made_by,
@@ -265,9 +280,32 @@ def load_recipes(folder: Path = SHIPPED) -> dict[str, dict[str, Any]]:
 
 
 def load_profiles(folder: Path = SHIPPED) -> list[dict[str, Any]]:
-    """The packed profiles: a record a task, tier and seed."""
-    profiles: list[dict[str, Any]] = read_json(folder / "profiles.json")
-    return profiles
+    """The packed profiles: a record a task, tier and seed, with what was measured."""
+    path = folder / "profiles.parquet"
+    if not path.exists():
+        raise UserError("a packed knowledge base", f"no {path}", "run advisor kb build")
+    records = []
+    for row in pq.read_table(path).to_pylist(maps_as_pydicts="strict"):
+        place = {name: row.pop(name) for name in ("task", "tier", "seed")}
+        records.append({**place, "profile": row})
+    return records
+
+
+def write_profiles(folder: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Write profiles as Parquet; each record has task, tier, seed and the profile as plain data."""
+    rows = [
+        {
+            **{name: record["profile"].get(name) for name in _PROFILE_SCHEMA.names},
+            **{name: record[name] for name in ("task", "tier", "seed")},
+            "values": list(record["profile"].get("values", {}).items()),
+            "missing": list(record["profile"].get("missing", {}).items()),
+        }
+        for record in records
+    ]
+    pq.write_table(
+        pa.Table.from_pylist(rows, _PROFILE_SCHEMA), folder / "profiles.parquet",
+        compression="zstd", compression_level=12,
+    )  # fmt: skip
 
 
 def read_json(path: Path) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import synthetic
 
 from advisor.features import TASK_UNITS
 from advisor.knowledge import Knowledge, load_knowledge
+from knowledge_base.store import write_profiles
 from knowledge_base.tasks import task_rows
 from probes.errors import UserError
 
@@ -78,7 +78,7 @@ def edited(base: Path, folder: Path, change) -> Path:
     table = pq.read_table(base / "runs.parquet")
     rows = change(table.to_pylist())
     pq.write_table(type(table).from_pylist(rows, table.schema), folder / "runs.parquet")
-    for name in ("recipes.json", "profiles.json"):
+    for name in ("recipes.json", "profiles.parquet"):
         (folder / name).write_bytes((base / name).read_bytes())
     return folder
 
@@ -129,7 +129,7 @@ def test_no_run_and_no_profile_are_the_users_errors(base: Path, tmp_path: Path) 
     with pytest.raises(UserError, match="advisor kb build"):
         load_knowledge(synthetic.TIER, folder)
     folder = edited(base, tmp_path, lambda runs: runs)
-    (folder / "profiles.json").write_text(json.dumps([]))
+    write_profiles(folder, [])
     with pytest.raises(UserError, match="a profile of every task"):
         load_knowledge(synthetic.TIER, folder)
     with pytest.raises(UserError, match="packed knowledge base"):

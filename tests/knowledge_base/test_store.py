@@ -213,7 +213,7 @@ def test_pack_and_check(tmp_path: Path) -> None:
     check_hashes(tmp_path / "packed")
 
 
-@pytest.mark.parametrize("name", ["runs.parquet", "recipes.json", "profiles.json"])
+@pytest.mark.parametrize("name", ["runs.parquet", "recipes.json", "profiles.parquet"])
 def test_tampering_is_noticed(tmp_path: Path, name: str) -> None:
     pack(filled(tmp_path), tmp_path / "packed", "a test", {})
     path = tmp_path / "packed" / name
