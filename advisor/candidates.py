@@ -96,6 +96,7 @@ def neighbours(promising: Sequence[Recipe]) -> list[Recipe]:
         low, high = row.hyperparameters[0].low, row.hyperparameters[0].high
         schedules = dict.fromkeys((recipe.schedule.name, *_SCHEDULES))
         stopping = (None, STOPPING)
+        smoothing = recipe.regularization.label_smoothing
         for factor in _RATE_FACTORS:
             rate = recipe.optimizer.number("lr") * factor
             if not low <= rate <= high:
@@ -107,7 +108,7 @@ def neighbours(promising: Sequence[Recipe]) -> list[Recipe]:
                     changed = recipe.with_(
                         optimizer=optimizer,
                         schedule=schedule,
-                        regularization={"early_stopping": stop},
+                        regularization={"early_stopping": stop, "label_smoothing": smoothing},
                     )
                     found.setdefault(changed.key, changed)
     return list(found.values())

@@ -46,8 +46,8 @@ def parse_goal(name: str, target: float | None) -> Goal:
     if name != "fastest":
         raise unknown_name("a goal", name, ("best", "fastest"))
     is_number = isinstance(target, (int, float)) and not isinstance(target, bool)
-    if target is not None and not (is_number and math.isfinite(target)):
-        raise UserError("a target as a validation loss", repr(target), "give a number")
+    if target is not None and not (is_number and math.isfinite(target) and target > 0):
+        raise UserError("a target as a validation loss above 0", repr(target), "change target")
     return Goal("fastest", target)
 
 
@@ -121,17 +121,20 @@ def rank_fastest(
         range(len(offered)),
         key=lambda i: (not reached[i], seconds[i] if reached[i] else 0.0, found[i]),
     )
-    share = f"{int(reached.sum())} of {len(offered)} candidates are predicted to reach it"
+    if reached.any():
+        share = f"{int(reached.sum())} of {len(offered)} candidates are predicted to reach it"
+    else:
+        share = "no candidate is predicted to reach it: ranked by result"
     return offered, found, order, f"target: {words} (regret {wanted:.2f}); {share}"
 
 
 def _regret_of(target: float, profile: Profile, loaded: Loaded, similarity: Matrix) -> float:
     """A loss on the regret scale, by how far losses fell on similar tasks."""
     initial = profile.values.get("landmark.initial_loss", profile.values.get("data.chance_loss"))
-    if initial is None or initial <= 0 or target <= 0:
+    if initial is None or initial <= 0:
         raise UserError(
-            "a positive loss as target and a budget that pays for a probe",
-            f"target {target:g} and tier {profile.tier}", "raise the budget or leave target out",
+            "a loss above 0 before training, to compare the target with", str(initial),
+            "raise the budget or leave target out",
         )  # fmt: skip
     if target >= initial:
         raise UserError(

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from probes.batch import Batch, map_tensors
+from probes.batch import Batch
 from probes.errors import UserError, unknown_name
-from probes.losses import CLASS_LOSSES, IGNORED, LOSSES, METRIC_OF, METRICS, aligned
-from probes.objective import LossFunction, Metric, Objective, call, split
+from probes.losses import CLASS_LOSSES, IGNORED, LOSSES, METRIC_OF, METRICS, Aligned
+from probes.objective import LossFunction, Metric, Objective, call, own_copy, split
 
 
 def make_objective(
@@ -37,9 +37,15 @@ def make_objective(
         UserError: Model, data and loss do not fit together.
     """
     if training_step is not None:
+        if metric is not None:
+            raise UserError(
+                "a metric or a training_step (which returns a loss and no outputs)", "both",
+                "leave metric out",
+            )  # fmt: skip
         objective = Objective("training_step", training_step=training_step, autocast=autocast)
         _check_scalar(objective, model, batch)
         return objective, ["the loss is what training_step returns"]
+    loss, metric = own_copy(loss), own_copy(metric)  # the user's own are never called
     notes: list[str] = []
     inputs, targets = split(batch)
     try:
@@ -48,10 +54,9 @@ def make_objective(
     except UserError:
         raise
     except Exception as error:
-        shapes = map_tensors(inputs, lambda tensor: tensor)
         raise UserError(
             "a model that takes a batch of the data", f"{type(error).__name__}: {error}",
-            f"the batch was {_describe(shapes)}; check shapes and dtypes",
+            f"the batch was {_describe(inputs)}; check shapes and dtypes",
         ) from error  # fmt: skip
     if loss is None:
         loss, why = _infer(outputs, targets)
@@ -65,7 +70,7 @@ def make_objective(
         if _is_default(loss):
             function = LOSSES[name]
         elif name in LOSSES and name not in CLASS_LOSSES:
-            function = aligned(loss)  # (N, 1) against (N,) would broadcast to (N, N)
+            function = Aligned(loss)  # (N, 1) against (N,) would broadcast to (N, N)
     chosen = _metric(metric, name, notes)
     objective = Objective(
         name, function, chosen, cross_entropy=name == "cross_entropy" and (
@@ -86,12 +91,21 @@ def _metric(metric: Any, loss_name: str, notes: list[str]) -> Metric | None:
         return metric
     if isinstance(metric, str):
         if metric == "accuracy":
-            return METRICS[METRIC_OF.get(loss_name, "accuracy")]
+            usual = METRIC_OF.get(loss_name, "accuracy")
+            if not usual.endswith("accuracy"):
+                raise UserError(
+                    "a metric that fits the loss", f"accuracy with the loss {loss_name}",
+                    f"use {usual} or leave metric out",
+                )  # fmt: skip
+            return METRICS[usual]
         if metric not in METRICS:
             raise unknown_name("a metric", metric, METRICS)
         return METRICS[metric]
     if not callable(metric):
-        raise UserError("a metric as a name or a callable", type(metric).__name__, "see the README")
+        raise UserError(
+            "a metric as a name or a callable of (outputs, targets)", type(metric).__name__,
+            f"use one of {', '.join(METRICS)}, a callable, or leave it out",
+        )  # fmt: skip
     return Metric(getattr(metric, "__name__", "metric"), metric,
                   bool(getattr(metric, "greater_is_better", True)))  # fmt: skip
 
@@ -116,7 +130,7 @@ def _standard_name(loss: Any) -> str:
 
 def _is_default(loss: Any) -> bool:
     """Whether this is a standard loss with nothing set (weights, reduction, smoothing)."""
-    if isinstance(loss, nn.CrossEntropyLoss):
+    if type(loss) is nn.CrossEntropyLoss:
         plain = loss.weight is None and loss.reduction == "mean" and loss.ignore_index == -100
         return plain and loss.label_smoothing == 0.0
     return loss in (functional.cross_entropy,) if callable(loss) else False

@@ -34,15 +34,21 @@ def _negative_log_likelihood(outputs: Tensor, targets: Tensor) -> Tensor:
     return functional.nll_loss(outputs, _indices(targets))
 
 
-def aligned(function: Callable[[Tensor, Tensor], Tensor]) -> LossFunction:
-    """The loss with (N, 1) and (N,) brought to the same shape, which broadcasting would not."""
+class Aligned:
+    """A loss with (N, 1) and (N,) brought to the same shape, which broadcasting would not.
 
-    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+    Args:
+        function: Takes outputs and targets of the same shape and dtype.
+    """
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
+        self._function = function
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss; targets take the outputs' shape and dtype."""
         if outputs.shape != targets.shape:
             targets = targets.reshape(outputs.shape)
-        return function(outputs, targets.to(outputs.dtype))
-
-    return loss
+        return self._function(outputs, targets.to(outputs.dtype))
 
 
 def _log_probabilities(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -53,11 +59,11 @@ LOSSES: dict[str, LossFunction] = {
     "cross_entropy": token_cross_entropy,
     "nll": _negative_log_likelihood,
     "probability_nll": _log_probabilities,
-    "binary_cross_entropy": aligned(functional.binary_cross_entropy_with_logits),
-    "probability_binary_cross_entropy": aligned(functional.binary_cross_entropy),
-    "mse": aligned(functional.mse_loss),
-    "mae": aligned(functional.l1_loss),
-    "huber": aligned(functional.smooth_l1_loss),
+    "binary_cross_entropy": Aligned(functional.binary_cross_entropy_with_logits),
+    "probability_binary_cross_entropy": Aligned(functional.binary_cross_entropy),
+    "mse": Aligned(functional.mse_loss),
+    "mae": Aligned(functional.l1_loss),
+    "huber": Aligned(functional.smooth_l1_loss),
 }
 
 
@@ -81,8 +87,8 @@ METRICS = {
     "accuracy": Metric("accuracy", _accuracy, True),
     "binary_accuracy": Metric("binary_accuracy", _binary_accuracy, True),
     "probability_accuracy": Metric("binary_accuracy", _probability_accuracy, True),
-    "mae": Metric("mae", aligned(functional.l1_loss), False),
-    "mse": Metric("mse", aligned(functional.mse_loss), False),
+    "mae": Metric("mae", Aligned(functional.l1_loss), False),
+    "mse": Metric("mse", Aligned(functional.mse_loss), False),
 }
 METRIC_OF = {
     "cross_entropy": "accuracy",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import torch
@@ -44,7 +46,6 @@ class Objective:
         training_step: The user's own ``(model, batch) -> loss``.
         cross_entropy: Whether label smoothing applies.
         autocast: Lower precision of the forward, or None.
-        loss_can_be_negative: Whether a log scale needs a shift.
     """
 
     loss_name: str
@@ -69,6 +70,16 @@ class Objective:
                 return self.training_step(model, batch)
             inputs, targets = split(batch)
             return self.loss(call(model, inputs), targets)  # type: ignore[misc]
+
+    def private(self, device: str) -> Objective:
+        """The same objective with copies of a loss and a metric that hold state, on the device.
+
+        A run must neither fill the user's metric nor read buffers on another device.
+        """
+        metric = self.metric
+        if metric is not None:
+            metric = replace(metric, function=own_copy(metric.function, device))
+        return replace(self, loss=own_copy(self.loss, device), metric=metric)
 
     def smoothed(self, amount: float) -> Objective:
         """The same objective with label smoothing in its cross-entropy (for training only).
@@ -123,6 +134,19 @@ class Objective:
         if self.metric is not None and self.training_step is None:
             result[self.metric.name] = float(measured) / count
         return result
+
+
+def own_copy(function: Any, device: str | None = None) -> Any:
+    """A copy of a callable that holds state (a module, an object); a function as it is."""
+    if function is None or isinstance(function, (FunctionType, BuiltinFunctionType)):
+        return function
+    try:
+        copied = copy.deepcopy(function)
+    except (TypeError, RuntimeError):  # what cannot be copied is used as it is
+        return function
+    if device is not None and isinstance(copied, nn.Module):
+        copied.to(device)
+    return copied
 
 
 def _finish(value: Tensor | float) -> Tensor:

@@ -59,6 +59,10 @@ def _global_state() -> list[Callable[[], None]]:
     if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         cuda_states = torch.cuda.get_rng_state_all()
         restores.append(lambda: torch.cuda.set_rng_state_all(cuda_states))
+    elif torch.cuda.is_available():
+        # torch.manual_seed queues a seed for a CUDA that is not there yet: queue the user's again
+        cuda_seed = torch.initial_seed()
+        restores.append(lambda: torch.cuda.manual_seed_all(cuda_seed))
     for read, write in (
         (torch.get_default_dtype, torch.set_default_dtype),
         (torch.is_grad_enabled, torch.set_grad_enabled),

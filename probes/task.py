@@ -118,7 +118,10 @@ class Task:
         if loss is not None and training_step is not None:
             raise UserError("loss or training_step", "both", "leave one out")
         if loss is not None and not isinstance(loss, str) and not callable(loss):
-            raise UserError("a loss as a name or a callable", type(loss).__name__, "see the README")
+            raise UserError(
+                "a loss as a name or a callable of (outputs, targets)", type(loss).__name__,
+                "use a name such as cross_entropy or mse, a callable, or leave it out",
+            )  # fmt: skip
         if autocast not in (None, "bfloat16"):
             raise UserError("autocast as 'bfloat16' or None", repr(autocast), "change it")
         self.model, self.train, self.validation, self.test = model, train, validation, test

@@ -100,7 +100,7 @@ def train(
         UserError: The recipe cannot serve this task.
     """
     for what, count in (("steps", steps), ("stop_after", stop_after)):
-        if count is not None and (isinstance(count, bool) or count < 1):
+        if count is not None and (type(count) is not int or count < 1):
             raise UserError(f"{what} as a whole number above 0", repr(count), f"change {what}")
     prepared = task.prepared
     device = resolve_device(device)
@@ -138,7 +138,8 @@ def _train(
     optimizer = build_optimizer(recipe.optimizer, model)
     shape = factor or schedule_function(recipe.schedule)
     factors = [shape(step, total) for step in range(last)]
-    objective = prepared.objective.smoothed(recipe.regularization.label_smoothing)
+    own = prepared.objective.private(device)
+    objective = own.smoothed(recipe.regularization.label_smoothing)
     row = catalogue.method("optimizer", recipe.optimizer.name)
     max_norm = None if recipe.clip is None else recipe.clip.number("max")
     model.train()
@@ -151,7 +152,9 @@ def _train(
 
     def measure(samples: Samples, limit: int | None = None) -> dict[str, float]:
         ordered = samples.ordered(max(batch_size, _EVALUATION_BATCH), limit)
-        return prepared.objective.evaluate(model, map(move, ordered), kind)
+        with sandbox():  # evaluating must not move the random streams that training draws from
+            torch.manual_seed(seed)
+            return own.evaluate(model, map(move, ordered), kind)
 
     if kind == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

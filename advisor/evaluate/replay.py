@@ -35,6 +35,11 @@ _SEARCHED = "search in the full space, one study"
 BUDGET = 0.1
 _BOOTSTRAP = 2000
 _TITLES = {"dataset": "data set", "dataset_and_family": "data set and family"}
+_FIXED = {
+    "AdamW 1e-3 cosine": COPIED,
+    "AdamW 1e-2 cosine": COPIED.with_(optimizer={"name": "adamw", "lr": 1e-2}),
+    "NAdam defaults": NADAM_DEFAULTS,
+}
 _BEST_KNOWN = "best known of the set"
 _NO_BOOSTING = "advice without LightGBM"
 
@@ -165,7 +170,7 @@ def _add_methods(
     tally.add(_NO_BOOSTING, 1, chosen(plain_order[:1]))
     for k in KS:
         tally.add("single best recipe" if k == 1 else "portfolio", k, chosen(portfolio[:k]))
-    for title, recipe in (("AdamW 1e-3 cosine", COPIED), ("NAdam defaults", NADAM_DEFAULTS)):
+    for title, recipe in _FIXED.items():
         if recipe in base.recipes:
             tally.add(title, 1, chosen([base.recipes.index(recipe)]))
     for n in RANDOM:

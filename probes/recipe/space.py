@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 Number = float | int
 STOPPING = {"patience": 4, "every": 0.05}
 """Early stopping as the space offers it."""
-_SEARCHED = ("lr", "weight_decay", "momentum", "beta1", "beta2")
 NO_CLIP, CLIP = "none", "norm"
 
 
@@ -65,12 +64,6 @@ FULL = Space(
     horizons=(1.0, 0.5, 0.25),
 )
 """Everything the catalogue has: what a cold search over optimizers and schedules searches."""
-
-EXPERT = Space(
-    optimizers=("adamw", "nadamw", "muon", "nesterov"),
-    schedules=("cosine", "one_cycle", "linear", "warmup_stable_decay"),
-)
-"""What a practised person would search."""
 
 
 def _distribution(setting: catalogue.Hyperparameter, name: str, space: Space) -> BaseDistribution:

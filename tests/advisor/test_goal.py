@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from advisor.evidence import COPIED
-from advisor.goal import HORIZONS, Goal, parse_goal, parse_memory, rank_fastest
+from advisor.goal import (
+    HORIZONS,
+    Goal,
+    parse_goal,
+    parse_memory,
+    rank_fastest,
+    wanted_regret,
+)
 from advisor.shipped import Loaded, load_shipped
+from knowledge_base.reference import COPIED
 from knowledge_base.tasks import task_rows
 from probes.errors import UserError
 from probes.profile import Profile
@@ -77,15 +85,24 @@ class Case:
         )  # fmt: skip
         self.pool = list(self.loaded.model.recipes)
 
-    def rank(self, target: float | None = None) -> tuple[list[Recipe], Any, list[int], str]:
-        model = self.loaded.model
-        scores = model.scores(
-            self.features, self.pool, self.prepared.steps, self.prepared.batch_size
+    def score(self, recipes: Sequence[Recipe]) -> np.ndarray:
+        return self.loaded.model.scores(
+            self.features, recipes, self.prepared.steps, self.prepared.batch_size
         )
-        return rank_fastest(
-            self.pool, scores, Goal("fastest", target), self.profile, self.loaded,
-            model.similarities(self.features), self.features, self.prepared,
+
+    def wanted(self, target: float | None = None) -> tuple[float, str]:
+        return wanted_regret(
+            Goal("fastest", target), self.score, self.profile, self.loaded,
+            self.loaded.model.similarities(self.features),
         )  # fmt: skip
+
+    def rank(
+        self, target: float | None = None, horizons: Sequence[float] = HORIZONS
+    ) -> tuple[list[Recipe], Any, list[int], str]:
+        wanted, words = self.wanted(target)
+        return rank_fastest(
+            self.pool, self.score, horizons, wanted, words, self.loaded, self.prepared
+        )
 
 
 @pytest.fixture
@@ -94,15 +111,31 @@ def case(models_folder: Path) -> Case:
 
 
 def seconds(case: Case, recipe: Recipe) -> float:
-    return case.loaded.relative_seconds[recipe.optimizer.name] * recipe.horizon
+    steps = recipe.steps_for(case.prepared.steps, case.prepared.batch_size)
+    return case.loaded.relative_seconds[recipe.optimizer.name] * steps
+
+
+def test_without_a_target_the_copied_recipe_sets_it(case: Case) -> None:
+    wanted, words = case.wanted()
+    assert wanted == case.score([COPIED])[0]
+    assert "AdamW" in words
+
+
+def test_a_target_lies_between_untrained_and_best(case: Case) -> None:
+    targets = (synthetic.UNTRAINED * 0.999, 1.0, 0.5, 0.2, 1e-6)
+    regrets = [case.wanted(target)[0] for target in targets]
+    assert regrets == sorted(regrets, reverse=True)
+    assert regrets[0] == pytest.approx(1.0, abs=0.01)
+    assert regrets[-1] == 0.0, "what no known task reached is as good as the best known"
+    assert case.wanted(0.5)[1] == "a validation loss of 0.5"
 
 
 def test_reached_first_and_the_cheapest_in_front(case: Case) -> None:
     pool, scores, order, words = case.rank()
     assert sorted(order) == list(range(len(pool)))
-    model = case.loaded.model
-    wanted = model.scores(case.features, [COPIED], case.prepared.steps, case.prepared.batch_size)
-    reached = [scores[i] <= wanted[0] for i in order]
+    np.testing.assert_array_equal(scores, case.score(pool))
+    wanted, _ = case.wanted()
+    reached = [bool(scores[i] <= wanted) for i in order]
     assert any(reached)
     assert reached == sorted(reached, reverse=True)
     count = sum(reached)
@@ -119,9 +152,16 @@ def test_shorter_horizons_come_first(case: Case) -> None:
     assert pool[order[0]].horizon == min(HORIZONS)
 
 
+def test_only_the_horizons_that_are_offered(case: Case) -> None:
+    pool, _, order, _ = case.rank(horizons=(1.0,))
+    assert pool == case.pool
+    assert sorted(order) == list(range(len(pool)))
+
+
 def test_a_harder_target_is_reached_by_fewer(case: Case) -> None:
     def count(target: float) -> int:
-        return int(case.rank(target)[3].split("; ")[1].split(" of ")[0])
+        words = case.rank(target)[3].split("; ")[1]
+        return 0 if words.startswith("no candidate") else int(words.split(" of ")[0])
 
     counts = [count(target) for target in (1.5, 0.6, 0.25, 1e-6)]
     assert counts == sorted(counts, reverse=True)
@@ -129,7 +169,13 @@ def test_a_harder_target_is_reached_by_fewer(case: Case) -> None:
     assert "0.6" in case.rank(0.6)[3]
 
 
-@pytest.mark.parametrize("target", [0.0, -1.0, synthetic.UNTRAINED, 50.0])
+@pytest.mark.parametrize("target", [0.0, -1.0, float("nan"), True])
+def test_targets_that_are_no_loss(target: float) -> None:
+    with pytest.raises(UserError, match="above 0"):
+        parse_goal("fastest", target)
+
+
+@pytest.mark.parametrize("target", [synthetic.UNTRAINED, 50.0])
 def test_targets_that_make_no_sense(case: Case, target: float) -> None:
     with pytest.raises(UserError):
         case.rank(target)

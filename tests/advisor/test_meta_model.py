@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import synthetic
@@ -110,17 +112,47 @@ def test_the_first_places_do_not_tie(knowledge: Knowledge, model: MetaModel) -> 
         assert (np.diff(best) > 0).all()
 
 
-@pytest.mark.parametrize("count", [6, 40])
-def test_offsets_are_quantiles_of_the_residuals(count: int) -> None:
+@pytest.mark.parametrize(("count", "left_out"), [(1, 0), (6, 0), (38, 0), (39, 1), (99, 4)])
+def test_offsets_are_conformal_ranks_of_the_first_recipes_errors(count: int, left_out: int) -> None:
+    """With T tasks, T + 1 - ceil((T + 1) 0.95) errors lie beyond each end, but never below 0."""
     random = np.random.default_rng(0)
-    predicted = random.uniform(size=(count, 30))
-    regrets = predicted + random.uniform(-0.2, 0.1, size=predicted.shape)
-    low, high = meta_model._interval(regrets, predicted)
-    watched = np.take_along_axis(predicted, predicted.argsort(1)[:, :10], 1)
-    truth = np.take_along_axis(regrets, predicted.argsort(1)[:, :10], 1)
-    inside = (watched + low <= truth) & (truth <= watched + high)
-    assert inside.mean() >= 0.9, "with the correction for few tasks, at least the nominal share"
-    assert -0.2 <= low <= 0.0 <= high <= 0.1
+    predicted = random.uniform(0.5, 1.0, size=(count, 30))
+    firsts = random.integers(30, size=count)
+    predicted[np.arange(count), firsts] = 0.1
+    errors = random.permutation(np.linspace(-0.2, 0.1, count)) if count > 1 else np.array([-0.2])
+    outcomes = predicted + 7.0  # what the others' errors are is of no matter
+    outcomes[np.arange(count), firsts] = 0.1 + errors
+    low, high = meta_model._interval(outcomes, predicted)
+    ordered = np.sort(errors)
+    assert low == pytest.approx(min(ordered[left_out], 0.0))
+    assert high == pytest.approx(max(ordered[count - 1 - left_out], 0.0))
+
+
+@pytest.mark.parametrize("count", [39, 60])
+def test_the_interval_of_another_task_covers_at_least_the_nominal_share(count: int) -> None:
+    """The promise of conformal prediction, over many draws of known tasks and one new one."""
+    random = np.random.default_rng(1)
+    errors = random.standard_normal((2000, count + 1)) ** 3
+    covered = []
+    for known in errors:
+        outcomes = known[:count, None]
+        low, high = meta_model._interval(outcomes, np.zeros_like(outcomes))
+        covered.append(low <= known[count] <= high)
+    assert meta_model.COVERAGE - 0.02 <= np.mean(covered) <= meta_model.COVERAGE + 0.06
+
+
+def test_a_recipe_that_cannot_serve_a_task_counts_as_its_mean(
+    knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boosting, "ROUNDS", 5)
+    part = knowledge.part(range(4))
+    regrets = part.regrets.copy()
+    regrets[1, 3] = np.nan
+    fitted = meta_model.fit(dataclasses.replace(part, regrets=regrets), iterations=2)
+    others = part.regrets[[0, 2, 3], 3].mean()
+    assert fitted.regrets[1, 3] == pytest.approx(others)
+    assert fitted.means[3] == pytest.approx(others)
+    assert np.isfinite(scores(fitted, part, 1, 1)).all()
 
 
 def test_the_share_of_the_correction_follows_its_worth() -> None:

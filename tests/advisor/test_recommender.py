@@ -15,8 +15,10 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from advisor import Advice, recommend, shipped
 from advisor.candidates import alike
-from advisor.recommender import RANKED
+from advisor.recommender import RANKED, UNSEEN_MARGIN
+from knowledge_base.reference import COPIED
 from probes.errors import UserError
+from probes.recipe.schema import Recipe
 from probes.task import Task
 
 SAMPLES, STEPS, BATCH = 120, 200, 8
@@ -176,7 +178,7 @@ def test_abstention_gives_the_portfolio(
     advice = ask(net(), (INPUTS, CLASSES))
     well_formed(advice)
     assert advice.abstained
-    assert "abstained" in advice.reason
+    assert "the portfolio" in advice.reason
     model = shipped.load_shipped(16, models_folder).model
     portfolio = {model.recipes[i].with_(batch_size=advice.task.batch_size) for i in model.portfolio}
     assert {candidate.recipe for candidate in advice.ranking} <= portfolio
@@ -190,8 +192,44 @@ def test_no_abstention_below_the_floor(
     monkeypatch.setattr(shipped.load_shipped(16, models_folder).model, "floor", -1.0)
     advice = ask(net(), (INPUTS, CLASSES))
     assert not advice.abstained
-    scores = [candidate.expected.score for candidate in advice.ranking]
-    assert scores == sorted(scores)
+    known = {recipe.key for recipe in shipped.load_shipped(16, models_folder).model.recipes}
+    ranked = [
+        c.expected.score + (0.0 if as_known(c.recipe).key in known else UNSEEN_MARGIN)
+        for c in advice.ranking
+    ]
+    assert ranked == sorted(ranked), "an unseen recipe stands where its margin leaves it"
+
+
+def as_known(recipe: Recipe) -> Recipe:
+    """The recipe as the reference set has it, without the task's batch size written out."""
+    return recipe.with_(batch_size=None)
+
+
+def test_abstention_with_goal_fastest_ranks_by_the_portfolios_means(
+    ask: Ask, models_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlike_anything(models_folder, monkeypatch)
+    advice = ask(net(), (INPUTS, CLASSES), goal="fastest")
+    well_formed(advice)
+    assert advice.abstained
+    assert "candidates are predicted to reach it" in advice.reason
+    loaded = shipped.load_shipped(16, models_folder)
+    means = dict(zip([r.key for r in loaded.model.recipes], loaded.model.means, strict=True))
+    portfolio = {loaded.model.recipes[i].key for i in loaded.model.portfolio}
+    keys = [as_known(candidate.recipe).key for candidate in advice.ranking]
+    assert set(keys) <= portfolio, "each at the horizon it was run at"
+    for key, candidate in zip(keys, advice.ranking, strict=True):
+        assert candidate.expected.score == pytest.approx(means[key])
+    reached = [means[key] <= means[COPIED.key] for key in keys]
+    assert any(reached)
+    assert reached == sorted(reached, reverse=True)
+    count = sum(reached)
+    costs = [
+        loaded.relative_seconds[c.recipe.optimizer.name] * c.recipe.horizon for c in advice.ranking
+    ]
+    assert costs[:count] == sorted(costs[:count])
+    rest = [means[key] for key in keys[count:]]
+    assert rest == sorted(rest)
 
 
 def test_max_memory_leaves_out_what_needs_more(ask: Ask) -> None:
@@ -203,7 +241,10 @@ def test_max_memory_leaves_out_what_needs_more(ask: Ask) -> None:
         ask(net(), (INPUTS, CLASSES), max_memory=weights)
 
 
-def test_fastest_puts_shorter_horizons_first(ask: Ask, models_folder: Path) -> None:
+def test_fastest_puts_shorter_horizons_first(
+    ask: Ask, models_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipped.load_shipped(16, models_folder).model, "floor", -1.0)
     advice = ask(net(), (INPUTS, CLASSES), goal="fastest")
     well_formed(advice)
     assert "candidates are predicted to reach it" in advice.reason

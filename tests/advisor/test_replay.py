@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import itertools
 import math
 from pathlib import Path
@@ -18,11 +20,13 @@ from advisor import boosting
 from advisor.evaluate import replay as run_replay
 from advisor.evaluate.replay import expected_of_random
 from advisor.evaluate.report import BEGIN, END, Report
+from advisor.knowledge import load_knowledge
 from knowledge_base.splits import Fold
 from probes.errors import UserError
 from probes.recipe.schema import Recipe
 
 COPIED = Recipe.parse({"optimizer": {"name": "adamw", "lr": 1e-3}, "schedule": "cosine"}).key
+SEARCHED = "search in the full space, one study"
 FOLDS = {
     "dataset": [
         Fold(test=("bikeshare-mlp-1",), train=synthetic.TASKS),  # not in this knowledge base
@@ -34,8 +38,6 @@ FOLDS = {
 
 @pytest.fixture(scope="module")
 def report(base: Path) -> Report:
-    import importlib
-
     module = importlib.import_module("advisor.evaluate.replay")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(boosting, "ROUNDS", 20)
@@ -120,8 +122,8 @@ def test_random_search_on_the_runs(report: Report, base: Path) -> None:
 def test_search_is_replayed_in_its_order(report: Report, base: Path) -> None:
     runs = pq.read_table(base / "runs.parquet").to_pylist()
     names = {(m.name, m.runs) for m in report.columns[0].methods}
-    assert ("TPE, one study", synthetic.SEARCHED) in names
-    assert ("TPE, one study", 25) not in names, "no task has so many searched runs"
+    assert (SEARCHED, synthetic.SEARCHED) in names
+    assert (SEARCHED, 25) not in names, "no task has so many searched runs"
     found = []
     for task in FOLDS["dataset"][1].test:
         scale = [run for run in runs if run["task"] == task and run["role"] == "repeat"]
@@ -131,7 +133,35 @@ def test_search_is_replayed_in_its_order(report: Report, base: Path) -> None:
         chosen = min(searched, key=lambda run: run["final"])
         loss = math.log(chosen["test"] / zero) / math.log(synthetic.UNTRAINED / zero)
         found.append(min(max(loss, 0.0), 1.0))
-    assert method(report, 0, "TPE, one study", 5) == pytest.approx(mean(found), abs=1e-5)
+    assert method(report, 0, SEARCHED, 5) == pytest.approx(mean(found), abs=1e-5)
+
+
+@pytest.mark.parametrize("column", [0, 1])
+def test_what_lightgbm_adds_is_told(report: Report, column: int) -> None:
+    plain = method(report, column, "advice without LightGBM", 1)
+    best = method(report, column, "best known of the set", 20)
+    assert best - 0.01 <= plain < method(report, column, "single best recipe", 1)
+
+
+def test_a_recipe_that_cannot_serve_a_task_leaves_it_untrained(base: Path) -> None:
+    module = importlib.import_module("advisor.evaluate.replay")
+    knowledge = load_knowledge(synthetic.TIER, base)
+    regrets, test = knowledge.regrets.copy(), knowledge.test_regrets.copy()
+    best = int(regrets[0].argmin())
+    regrets[0, best] = test[0, best] = np.nan
+    tally = module._Tally()
+    other = (best + 1) % regrets.shape[1]
+    module._add_methods(
+        dataclasses.replace(knowledge, regrets=regrets, test_regrets=test), 0,
+        [other, best], [best], [best, other], tally,
+    )  # fmt: skip
+    assert tally.regrets["single best recipe", 1] == [1.0]
+    assert tally.regrets["advice without LightGBM", 1] == [1.0]
+    assert tally.regrets["portfolio", 3] == tally.regrets["advice", 1] == [test[0, other]]
+    served = np.delete(test[0], best)
+    everything = tally.regrets["random search", 50]
+    assert everything == [served[np.delete(regrets[0], best).argmin()]]
+    assert all(np.isfinite(values).all() for values in tally.regrets.values())
 
 
 def test_the_advice_lies_between_the_single_best_and_the_best(report: Report) -> None:
@@ -168,6 +198,22 @@ def test_random_search_formula_against_every_draw(
 
     expected = mean(outcome(draw) for draw in drawn)
     assert expected_of_random(validation, test, n) == pytest.approx(expected, abs=1e-9)
+
+
+def test_rows_of_the_table_are_matched_by_name(report: Report) -> None:
+    """A method that the second column lacks shows as dashes, and shifts no other row."""
+    first, second = report.columns
+    lacking = second.model_copy(
+        update={"methods": [m for m in second.methods if (m.name, m.runs) != (SEARCHED, 5)][::-1]}
+    )
+    assert lacking.method(SEARCHED, 5) is None
+    whole = report.table()
+    changed = report.model_copy(update={"columns": [first, lacking]}).table()
+    for before, after in zip(whole, changed, strict=True):
+        if before[:2] == [SEARCHED, "5"]:
+            assert after == [*before[:5], "-", "-", "-"]
+        else:
+            assert after == before
 
 
 def test_table_and_readme(report: Report, tmp_path: Path) -> None:

@@ -14,7 +14,14 @@ from advisor import shipped
 from advisor.features import TASK_UNITS
 from advisor.knowledge import Knowledge, load_knowledge
 from advisor.meta_model import MetaModel
-from advisor.shipped import FOLDER, fitted_tiers, known_tiers, load_shipped, tier_within
+from advisor.shipped import (
+    FOLDER,
+    fit_shipped,
+    fitted_tiers,
+    known_tiers,
+    load_shipped,
+    tier_within,
+)
 from knowledge_base.reference import reference_recipes
 from knowledge_base.store import SHIPPED, check_hashes, load_profiles, write_profiles
 from probes.errors import UserError
@@ -91,6 +98,12 @@ def test_a_missing_booster_is_the_users_error(models_folder: Path, tmp_path: Pat
     (tmp_path / "half" / "booster_0.txt").unlink()
     with pytest.raises(UserError, match="advisor kb fit"):
         load_shipped(0, tmp_path / "half")
+
+
+def test_an_unknown_group_to_leave_out_is_refused(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="did you mean wine"):
+        fit_shipped(base, tmp_path / "models", tiers=(0,), without=("digits", "wina"))
+    assert not list((tmp_path / "models").glob("*")), "refused before anything is fitted"
 
 
 # what the package brings

@@ -9,21 +9,27 @@ import pytest
 from cases import CASES, draw
 from torch import Tensor, nn
 
+from probes.measures import races
 from probes.measures.base import TIERS, Context
-from probes.measures.landmark_run import curve_shape
+from probes.measures.landmark_run import LANDMARK, LandmarkRun, curve_shape
 from probes.measures.races import RACERS, Races, _racer
 from probes.task import Task
 from probes.training import Loop, train
 
 
-def _context(task: Task, tier: int, found: dict[str, float] | None = None) -> Context:
-    return Context(task, "cpu", 0, tier, found=found or {})
+def _context(task: Task, tier: int, landmark: list[float] | None = None) -> Context:
+    return Context(task, "cpu", 0, tier, landmark=landmark or [])
+
+
+def _falling(steps: int, drop: float) -> list[float]:
+    """Losses whose drop, as the shape of a curve tells it, is this; then it falls on."""
+    return [1.0] * (steps // 2) + [math.exp(-drop)] * (steps - steps // 2) + [1e-6] * 20
 
 
 @pytest.mark.parametrize(("tier", "steps", "racers"), [(64, 12, 3), (256, 24, 5)])
 def test_racers_are_short_trainings_from_the_same_start(tier: int, steps: int, racers: int) -> None:
     task = CASES["classifier"].make().with_steps(40)
-    context = _context(task, tier, {"landmark.drop": 0.5})
+    context = _context(task, tier, _falling(steps, 0.5))
     found = Races().measure(context)
     assert context.spent == Races().passes(tier) == steps * racers
     names = list(RACERS)[:racers]
@@ -69,9 +75,26 @@ def test_a_racer_that_ends_in_nan_is_not_judged_by_its_good_beginning() -> None:
     assert found["race.momentum.drop"] == found["race.muon.drop"] == -3.0
 
 
-def test_there_is_no_lead_without_a_landmark() -> None:
-    found = Races().measure(_context(CASES["classifier"].make(), 64))
+@pytest.mark.parametrize("landmark", [[], _falling(12, 0.5)[:11]])
+def test_there_is_no_lead_without_a_landmark_as_long(landmark: list[float]) -> None:
+    found = Races().measure(_context(CASES["classifier"].make(), 64, landmark))
     assert not [name for name in found if name.endswith("lead")]
+
+
+@pytest.mark.parametrize("case", ["classifier", "regression"])
+@pytest.mark.parametrize("tier", [64, 256])
+def test_the_landmarks_own_recipe_has_no_lead(
+    monkeypatch: pytest.MonkeyPatch, tier: int, case: str
+) -> None:
+    """The landmark trains longer than a race; only as many of its steps may count."""
+    monkeypatch.setitem(RACERS, "momentum", LANDMARK)
+    context = _context(CASES[case].make().with_steps(60), tier)
+    context.found |= LandmarkRun().measure(context)
+    assert len(context.landmark) > races.STEPS[tier][0]
+    found = Races().measure(context)
+    assert found["race.momentum.lead"] == pytest.approx(0.0, abs=1e-3)
+    assert abs(found["race.adamw_high.lead"]) > 0.02
+    assert found["race.momentum.drop"] != pytest.approx(context.found["landmark.drop"], abs=1e-3)
 
 
 @pytest.mark.parametrize("tier", [0, *TIERS])

@@ -13,7 +13,6 @@ from optuna.trial import FixedTrial
 from probes.recipe import catalogue
 from probes.recipe.schema import Recipe
 from probes.recipe.space import (
-    EXPERT,
     FULL,
     Space,
     ask,
@@ -22,6 +21,12 @@ from probes.recipe.space import (
     recipe_from,
     suggest,
 )
+
+EXPERT = Space(
+    optimizers=("adamw", "nadamw", "muon", "nesterov"),
+    schedules=("cosine", "one_cycle", "linear", "warmup_stable_decay"),
+)
+
 
 SPACES = {
     "full": FULL,
