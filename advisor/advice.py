@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from probes.errors import UserError
-from probes.files import write_text
+from probes.files import as_path, write_text
 from probes.recipe.reading import read_mapping
 from probes.recipe.schema import Recipe
 
@@ -40,8 +40,8 @@ class TaskFacts(_Frozen):
     name: str
     loss: str
     metric: str | None
-    batch_size: int
-    steps: int
+    batch_size: int = Field(ge=1)
+    steps: int = Field(ge=1)
     train_samples: int | None
     device: str
     notes: tuple[str, ...] = ()
@@ -113,6 +113,12 @@ class Advice(_Frozen):
     reason: str
     _task: Any = PrivateAttr(default=None)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both are written alike; the live task takes no part."""
+        return isinstance(other, Advice) and self.to_json() == other.to_json()
+
+    __hash__ = None  # type: ignore[assignment]  # the profile is a dict
+
     @property
     def best(self) -> Recipe:
         """The recipe ranked first."""
@@ -151,7 +157,7 @@ class Advice(_Frozen):
 
     def save(self, path: str | Path) -> None:
         """Write the advice as JSON."""
-        write_text(Path(path), self.to_json() + "\n")
+        write_text(as_path(path), self.to_json() + "\n")
 
     def to_json(self) -> str:
         """The advice as JSON text."""
@@ -214,7 +220,7 @@ class Tuned(_Frozen):
 
     def save(self, path: str | Path) -> None:
         """Write as JSON."""
-        write_text(Path(path), self.to_json() + "\n")
+        write_text(as_path(path), self.to_json() + "\n")
 
     def to_json(self) -> str:
         """As JSON text."""
@@ -246,15 +252,27 @@ def load_ranked(path: str | Path, rank: int = 1) -> tuple[Recipe, TaskFacts | No
         return Recipe.parse(data), None
     kind: type[Advice] | type[Tuned] = Advice if "profile" in data else Tuned
     answer = _parse(kind, path)
-    if not 1 <= rank <= len(answer.ranking):
+    return _ranked(answer, rank), answer.task
+
+
+def _ranked(answer: Advice | Tuned, rank: int) -> Recipe:
+    is_whole = isinstance(rank, int) and not isinstance(rank, bool)
+    if not is_whole or not 1 <= rank <= len(answer.ranking):
         raise UserError(
-            f"a rank from 1 to {len(answer.ranking)}", str(rank), "choose one of the ranking"
+            f"a rank from 1 to {len(answer.ranking)}", repr(rank), "choose one of the ranking"
         )
-    return answer.ranking[rank - 1].recipe, answer.task
+    return answer.ranking[rank - 1].recipe
 
 
 def _parse(model: type[T], path: str | Path) -> T:
     data = read_mapping(path)
+    if "ranking" in data and ("profile" in data) != (model is Advice):
+        wanted, found = ("an advice", "a tuned") if model is Advice else ("a tuned", "an advice")
+        command = "recommend" if model is Advice else "refine"
+        raise UserError(
+            f"{wanted} file", f"{path}, which is {found} file",
+            f"give the one that advisor {command} --out wrote",
+        )  # fmt: skip
     version = data.get("schema")
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise UserError(
@@ -278,11 +296,7 @@ def _parse(model: type[T], path: str | Path) -> T:
 def _export(answer: Advice | Tuned, path: str | Path | None, to: str, rank: int) -> str:
     from advisor.export import export
 
-    if not 1 <= rank <= len(answer.ranking):
-        raise UserError(
-            f"a rank from 1 to {len(answer.ranking)}", str(rank), "choose one of the ranking"
-        )
     return export(
-        answer.ranking[rank - 1].recipe, path, to, batch_size=answer.task.batch_size,
+        _ranked(answer, rank), path, to, batch_size=answer.task.batch_size,
         steps=answer.task.steps, task_name=answer.task.name,
     )  # fmt: skip

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 import torch
 
 from probes.data import IndexedSamples
-from probes.errors import UserError
 from probes.recipe import catalogue
 from probes.recipe.build import build_optimizer
 from probes.recipe.normalization import apply_normalization, refuse_normalization
@@ -25,12 +24,16 @@ class Applicable:
     Args:
         task: The task.
         max_memory: Bytes for weights, gradients and optimizer state, or None.
+
+    Attributes:
+        last_failure: Why the last recipe that could not step failed, or None.
     """
 
     def __init__(self, task: Task, max_memory: int | None = None) -> None:
         self._task, self._prepared, self._max_memory = task, task.prepared, max_memory
         self._model = task.make_model()
         self._refused: dict[str, str | None] = {}
+        self.last_failure: str | None = None
         parameters = list(self._model.parameters())
         self.weight_bytes = sum(p.numel() * p.element_size() for p in parameters)
 
@@ -61,7 +64,8 @@ class Applicable:
     def steps_once(self, recipe: Recipe) -> bool:
         """Whether the optimizer can take a step on this model; costs no pass.
 
-        Some optimizers refuse complex or sparse parameters only when they step.
+        Some optimizers refuse complex or sparse parameters only when they step, or divide by the
+        size of an empty one; ``last_failure`` then says why.
         """
         model = self._task.make_model()
         try:
@@ -73,7 +77,9 @@ class Applicable:
                 if parameter.requires_grad:
                     parameter.grad = torch.zeros_like(parameter)
             optimizer.step()
-        except (UserError, RuntimeError, ValueError, TypeError, NotImplementedError):
+        except (RuntimeError, ValueError, TypeError, ArithmeticError, IndexError) as error:
+            text = " ".join(str(error).split())[:200]
+            self.last_failure = f"{recipe.optimizer.name}: {type(error).__name__}: {text}"
             return False
         return True
 

@@ -29,6 +29,7 @@ from advisor.refine_study import (
     quiet,
     study_name,
 )
+from advisor.refine_task import check_same_task, live_facts
 from probes.device import resolve_device
 from probes.errors import UserError
 from probes.recipe.schema import Recipe
@@ -89,8 +90,8 @@ def refine(
         The finalists, best first, and what they cost.
 
     Raises:
-        UserError: A number is out of range, the device is not there, the storage cannot be
-            opened, or no recipe can serve the task.
+        UserError: The advice was made for another task, a number is out of range, the device is
+            not there, the storage cannot be opened, or no recipe can serve the task.
         RuntimeError: Every training failed with one.
     """
     _check(trials, timeout, finalists, fresh_seeds)
@@ -100,6 +101,7 @@ def refine(
     if not top:
         raise UserError("advice with a ranking", "an empty one", "run recommend again")
     prepared = task.prepared
+    check_same_task(advice.task, task)
     where = _device(device, advice.task.device)
     with quiet():
         study = open_study(storage, study_name(task, advice.task), seed)
@@ -110,17 +112,23 @@ def refine(
         space = Neighbourhood(began, prepared.objective.cross_entropy)
         fail_stale(study)
         enqueue_ranking(study, space, top)
+        final_runs = (finalists + 1) * fresh_seeds
+        say = _say if progress else _silent
+        say(
+            f"{trials} trials, the ranking's own recipes first, then at most {final_runs} final "
+            f"trainings ({finalists + 1} recipes on {fresh_seeds} fresh seeds)"
+        )
         search = _Search(study, space, task, seed, where, progress)
-        search.run(trials, begin, timeout, (finalists + 1) * fresh_seeds)
+        search.run(trials, begin, timeout, final_runs)
         entries = _entries(study, top, finalists)
         used = [trial.user_attrs.get("seed") for trial in study.get_trials(deepcopy=False)]
         finished, pruned = of_states(study, "COMPLETE", "PRUNED"), of_states(study, "PRUNED")
     ranking, passes = run_finals(
         entries, task, unused_seeds(seed, used, fresh_seeds), device=where, deadline=deadline,
-        say=_say if progress else _silent,
+        say=say,
     )  # fmt: skip
     return Tuned(
-        task=advice.task, ranking=ranking, trials=len(finished), pruned=len(pruned),
+        task=live_facts(task, where), ranking=ranking, trials=len(finished), pruned=len(pruned),
         passes=search.passes + passes, seconds=time.monotonic() - begin,
     )  # fmt: skip
 

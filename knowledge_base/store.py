@@ -27,6 +27,7 @@ from probes.files import write_text
 
 SCHEMA_VERSION = 1
 SHIPPED = Path(__file__).parent / "data"
+_PACKED = ("runs.parquet", "recipes.json", "profiles.parquet")
 Role = Literal["reference", "searched", "repeat"]
 
 
@@ -79,7 +80,7 @@ class Journal:
         path: The journal's file; made if it is not there.
 
     Raises:
-        UserError: Another builder holds the store.
+        UserError: Another builder holds the store, or it cannot be written there.
 
     Use as a context manager to write; reading needs no lock.
     """
@@ -89,8 +90,13 @@ class Journal:
         self._file: Any = None
 
     def __enter__(self) -> Self:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(self.path, "a+b")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = open(self.path, "a+b")
+        except (OSError, ValueError) as error:  # a null byte
+            raise UserError(
+                "a store that can be written", f"{self.path} ({error})", "give another --store"
+            ) from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -206,7 +212,12 @@ def pack(journal: Journal, folder: Path, made_by: str, details: dict[str, Any]) 
             recipes[record["key"]] = record["recipe"]
         elif kind == "profile":
             profiles[record["task"], record["tier"], record["seed"]] = record
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            "a folder that can be made", f"{folder} ({error})", "change the path"
+        ) from None
     # in the order they finished: a search can be replayed
     ordered = [run for run in runs.values() if run["recipe"] in recipes]
     used = {run["recipe"] for run in ordered}
@@ -217,12 +228,11 @@ def pack(journal: Journal, folder: Path, made_by: str, details: dict[str, Any]) 
     _write_json(folder / "recipes.json", {key: recipes[key] for key in sorted(used)})
     rows = [profiles[key] for key in sorted(profiles)]
     write_profiles(folder, rows)
-    files = ["runs.parquet", "recipes.json", "profiles.parquet"]
     manifest = {
         "schema": SCHEMA_VERSION,
         "made_by": made_by,
         **details,
-        "files": {name: _sha256(folder / name) for name in files},
+        "files": {name: _sha256(folder / name) for name in _PACKED},
         "counts": {
             "runs": len(ordered),
             "recipes": len(used),
@@ -241,14 +251,21 @@ def check_hashes(folder: Path = SHIPPED) -> None:
         UserError: A file is missing or was changed.
     """
     manifest = read_json(folder / "manifest.json")
-    if manifest.get("schema") != SCHEMA_VERSION:
+    facts = manifest if isinstance(manifest, dict) else {"schema": SCHEMA_VERSION}
+    if facts.get("schema") != SCHEMA_VERSION:
         raise UserError(
-            f"a knowledge base of schema {SCHEMA_VERSION}", f"schema {manifest.get('schema')}",
+            f"a knowledge base of schema {SCHEMA_VERSION}", f"schema {facts.get('schema')}",
             "install the release that wrote it",
         )  # fmt: skip
-    for name, expected in manifest["files"].items():
+    listed = facts.get("files")
+    if not isinstance(listed, dict) or not set(_PACKED) <= set(listed):
+        raise UserError(
+            f"a manifest with the hashes of {', '.join(_PACKED)}", str(folder / "manifest.json"),
+            "rebuild it with advisor kb build",
+        )  # fmt: skip
+    for name, expected in listed.items():
         path = folder / name
-        if not path.exists() or _sha256(path) != expected:
+        if not path.is_file() or _sha256(path) != expected:
             raise UserError(
                 f"{name} as the manifest describes it", "a missing or changed file",
                 "reinstall optimizer-advisor or rebuild with advisor kb build",
@@ -318,7 +335,11 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError("a packed knowledge base", f"no {path}", "run advisor kb build") from None
-    except json.JSONDecodeError as error:
+    except OSError as error:  # a part of the path is a file, or it is too long
+        raise UserError(
+            "a packed knowledge base", f"{path} ({error.strerror})", "check the path"
+        ) from None
+    except (ValueError, RecursionError) as error:  # torn, or no text at all
         raise UserError(f"complete JSON in {path}", str(error), "rebuild it") from None
 
 

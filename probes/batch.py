@@ -18,8 +18,13 @@ Batch = Any
 def size_of(batch: Batch) -> int:
     """Number of samples in a batch."""
     if isinstance(batch, Tensor):
+        if batch.dim() == 0:
+            raise UserError(
+                "a batch of tensors whose first dimension counts samples", "a tensor of one number",
+                "change collate_fn",
+            )  # fmt: skip
         return batch.shape[0]
-    if isinstance(batch, dict):
+    if isinstance(batch, dict) and batch:
         return size_of(next(iter(batch.values())))
     if isinstance(batch, (tuple, list)) and batch:
         return size_of(batch[0])
@@ -58,6 +63,12 @@ def as_tensor(array: Tensor | np.ndarray[Any, Any], role: str) -> Tensor:
         UserError: The array holds no numbers; ``role`` says whose it is.
     """
     if isinstance(array, Tensor):
+        if array.device.type == "meta":
+            raise UserError(
+                f"{role} tensors with numbers", "one on the meta device", "load the data first"
+            )
+        if array.layout != torch.strided:
+            raise UserError(f"dense {role} tensors", str(array.layout), "call to_dense() on it")
         return array.detach()
     if array.dtype.kind not in "fiubc":
         raise UserError(

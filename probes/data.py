@@ -5,8 +5,8 @@ A form is recognized once, by ``as_samples``; from there on only the ``Samples``
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,11 +25,16 @@ from torch.utils.data import (
 
 from probes.batch import Batch, as_tensor, cut, kind_of, size_of
 from probes.errors import UserError
+from probes.fetching import fetcher, length_of, loaded, subset_indices
 
 FORMS = (
     "a DataLoader, a Dataset, a pair of tensors or NumPy arrays, "
     "or a (train, validation) pair of these"
 )
+
+
+_MOST_BATCHES = 200_000
+"""Batches of an iterable that are counted before it is taken for endless."""
 
 
 class Samples(Protocol):
@@ -87,6 +92,10 @@ class IndexedSamples:
         """The batch of these samples (positions within this object)."""
         return self._fetch(indices if self._indices is None else self._indices[indices])
 
+    def origin(self, position: int) -> int:
+        """Index of a sample in the data it came from."""
+        return position if self._indices is None else int(self._indices[position])
+
     def stream(self, batch_size: int, seed: int) -> Iterator[Batch]:
         """See Samples."""
         fetch, inner = self._fetch, self._indices
@@ -109,23 +118,32 @@ class LoaderSamples:
     """Batches as a DataLoader makes them, for samplers of the user's own and iterable datasets.
 
     The loader decides batch size and order; ``every`` and ``offset`` pick out batches so that a
-    validation split can be held out of an iterable dataset.
+    validation split can be held out of an iterable dataset; nothing is read past ``end`` batches.
     """
 
     def __init__(
-        self, loader: DataLoader[Any], keep: Callable[[int], bool] = lambda position: True
+        self,
+        loader: DataLoader[Any],
+        keep: Callable[[int], bool] = lambda position: True,
+        end: int | None = None,
     ) -> None:
-        self._loader, self._keep = loader, keep
+        self._loader, self._keep, self._end = loader, keep, end
         self.batch_size: int | None = loader.batch_size or _first_size(loader)
         self._length: int | None = None
 
     def __len__(self) -> int:
         if self._length is None:
-            self._length = sum(size_of(batch) for batch in self._once())
+            length = 0
+            for position, batch in enumerate(self._once()):
+                if position == _MOST_BATCHES:
+                    got = f"more than {_MOST_BATCHES} batches"
+                    raise UserError("a loader that ends, or a budget in steps", got, "give steps")
+                length += size_of(batch)
+            self._length = length
         return self._length
 
     def _once(self) -> Iterator[Batch]:
-        for position, batch in enumerate(_fresh(self._loader)):
+        for position, batch in enumerate(islice(loaded(self._loader), self._end)):
             if self._keep(position):
                 yield batch
 
@@ -155,17 +173,18 @@ class LoaderSamples:
             if left is not None:
                 left -= size
 
-    def part(self, keep: Callable[[int], bool]) -> LoaderSamples:
-        """The batches whose position satisfies ``keep``."""
-        return LoaderSamples(self._loader, keep)
+    def part(self, keep: Callable[[int], bool], end: int | None = None) -> LoaderSamples:
+        """The batches whose position satisfies ``keep`` and lies before ``end``."""
+        return LoaderSamples(self._loader, keep, end)
 
 
-def as_samples(data: Any, role: str = "train") -> Samples:
+def as_samples(data: Any, role: str = "train", batch_size: int | None = None) -> Samples:
     """Recognize one form of data.
 
     Args:
         data: A DataLoader, a Dataset, a tensor or array, or a tuple of tensors or arrays.
         role: What it is for, named in errors.
+        batch_size: Of an iterable data set that comes without a loader; None takes 32.
 
     Raises:
         UserError: Another form, lengths that differ, no sample, or numbers that are not finite.
@@ -173,7 +192,7 @@ def as_samples(data: Any, role: str = "train") -> Samples:
     if isinstance(data, DataLoader):
         samples = _from_loader(data, role)
     elif isinstance(data, IterableDataset):
-        samples = _from_loader(DataLoader(data, batch_size=32), role)
+        samples = _from_loader(DataLoader(data, batch_size=batch_size or 32), role)
     elif isinstance(data, Dataset) or _is_map_style(data):
         samples = _from_dataset(data, default_collate, None, role)
     elif _is_array(data):
@@ -197,15 +216,8 @@ def is_pair_of_sets(data: Any) -> bool:
     return not (_is_array(data[0]) and _is_array(data[1]))
 
 
-def _fresh(loader: DataLoader[Any]) -> DataLoader[Any]:
-    """A copy, so that an iteration the user has begun goes on where it was."""
-    fresh = copy.copy(loader)
-    fresh._iterator = None  # of persistent workers
-    return fresh
-
-
 def _first_size(loader: DataLoader[Any]) -> int:
-    for batch in _fresh(loader):
+    for batch in loaded(loader):
         return size_of(batch)
     raise UserError("a loader with at least one batch", "an empty loader", "check its data set")
 
@@ -269,17 +281,9 @@ def _from_dataset(
         and collate is default_collate
     ):
         whole = _from_arrays(dataset.dataset.tensors, role, batch_size)
-        return whole.part(torch.as_tensor(list(dataset.indices), dtype=torch.long))
-    try:
-        count = len(dataset)
-    except TypeError:
-        raise UserError(
-            f"a {role} data set with a length", type(dataset).__name__,
-            "define __len__, or wrap an iterable data set in a DataLoader",
-        ) from None  # fmt: skip
-    return IndexedSamples(
-        lambda indices: collate([dataset[index] for index in indices.tolist()]), count, batch_size
-    )
+        return whole.part(subset_indices(dataset, len(whole), role))
+    count = length_of(dataset, role)
+    return IndexedSamples(fetcher(dataset, collate, role), count, batch_size)
 
 
 def _from_loader(loader: DataLoader[Any], role: str) -> Samples:

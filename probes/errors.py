@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+from reprlib import Repr
+
+_LONGEST = 200
+_TAIL = 80
+_TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)", re.DOTALL)
+_REPR = Repr()
+_REPR.maxstring = _REPR.maxother = 120
+_REPR.maxlevel = 3
 
 
 class UserError(ValueError):
@@ -14,7 +23,7 @@ class UserError(ValueError):
 
     Args:
         expected: What was expected, as a noun phrase ("a learning rate above 0").
-        got: What came instead, with the value or type.
+        got: What came instead, with the value or type; its middle is left out where it is long.
         fix: What to do next, as an instruction.
 
     Example:
@@ -23,9 +32,10 @@ class UserError(ValueError):
     """
 
     def __init__(self, expected: str, got: str, fix: str) -> None:
-        self.expected, self.got, self.fix = expected, got, fix
-        message = f"expected {expected}, got {got}; {fix}"
-        super().__init__(" ".join(message.split()))
+        self.expected, self.got, self.fix = map(_one_line, (expected, got, fix))
+        if len(self.got) > _LONGEST:  # the end often names the line
+            self.got = f"{self.got[: _LONGEST - _TAIL]} ... {self.got[-_TAIL:]}"
+        super().__init__(f"expected {self.expected}, got {self.got}; {self.fix}")
 
 
 def unknown_name(kind: str, name: object, choices: Iterable[str]) -> UserError:
@@ -37,6 +47,21 @@ def unknown_name(kind: str, name: object, choices: Iterable[str]) -> UserError:
         choices: The names that exist.
     """
     known = sorted(choices)
-    near = difflib.get_close_matches(str(name).lower(), known, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(_text(name).lower(), known, n=3, cutoff=0.5)
     fix = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(known)}"
-    return UserError(f"the name of {kind}", repr(name), fix)
+    return UserError(f"the name of {kind}", shown(name), fix)
+
+
+def _text(name: object) -> str:
+    return name[:_LONGEST] if isinstance(name, str) else shown(name)
+
+
+def shown(value: object) -> str:
+    """A value's ``repr``, cut short where it is long, deep or repeats itself."""
+    return _REPR.repr(value)
+
+
+def _one_line(text: str) -> str:
+    """The text on one line, without what a terminal would obey."""
+    words = " ".join(_TERMINAL.sub("", text).split())
+    return "".join(letter for letter in words if letter.isprintable())

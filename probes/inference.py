@@ -12,6 +12,7 @@ from torch.nn import functional
 from probes.batch import Batch
 from probes.errors import UserError, unknown_name
 from probes.losses import CLASS_LOSSES, IGNORED, LOSSES, METRIC_OF, METRICS, Aligned
+from probes.model_checks import check_weights
 from probes.objective import LossFunction, Metric, Objective, call, own_copy, split
 
 
@@ -43,7 +44,7 @@ def make_objective(
                 "leave metric out",
             )  # fmt: skip
         objective = Objective("training_step", training_step=training_step, autocast=autocast)
-        _check_scalar(objective, model, batch)
+        check_scalar(objective, model, batch)
         return objective, ["the loss is what training_step returns"]
     loss, metric = own_copy(loss), own_copy(metric)  # the user's own are never called
     notes: list[str] = []
@@ -76,8 +77,8 @@ def make_objective(
         name, function, chosen, cross_entropy=name == "cross_entropy" and (
             isinstance(loss, str) or _is_default(loss)), autocast=autocast,
     )  # fmt: skip
-    _check_fit(outputs, targets, name, int(getattr(loss, "ignore_index", IGNORED)))
-    _check_scalar(objective, model, batch)
+    check_fit(outputs, targets, name, int(getattr(loss, "ignore_index", IGNORED)))
+    check_scalar(objective, model, batch)
     return objective, notes
 
 
@@ -184,17 +185,31 @@ def class_count(outputs: Tensor, targets: Tensor) -> int:
     return outputs.shape[-1 if outputs.shape[:-1] == targets.shape else 1]
 
 
-def _check_fit(outputs: Any, targets: Any, name: str, ignored: int) -> None:
-    """Class labels within the outputs; as many outputs as targets."""
+def check_fit(outputs: Any, targets: Any, name: str, ignored: int = IGNORED) -> None:
+    """Class labels of the right shape and within the outputs; as many outputs as targets."""
     if not isinstance(outputs, Tensor) or not isinstance(targets, Tensor):
         return
+    whole = not targets.is_floating_point() or bool((targets == targets.round()).all())
+    if name in CLASS_LOSSES and outputs.dim() > 1 and targets.shape != outputs.shape:
+        got = f"targets {_describe(targets)} for outputs {_describe(outputs)}"
+        if whole and targets.shape == (len(outputs), 1, *outputs.shape[2:]):
+            cast = ".long()" if targets.is_floating_point() else ""
+            raise UserError(
+                f"one class label a sample for the loss {name}", got,
+                f"use targets.squeeze(1){cast}",
+            )  # fmt: skip
+        if targets.is_floating_point():
+            raise UserError(
+                f"integer class labels for the loss {name}", got, "cast them: targets.long()"
+            )
     if name in CLASS_LOSSES and not targets.is_floating_point():
         check_labels(targets, class_count(outputs, targets), ignored)
     elif name in LOSSES and name not in CLASS_LOSSES and outputs.numel() != targets.numel():
         raise UserError(
             f"one output per target for the loss {name}",
             f"outputs {tuple(outputs.shape)} and targets {tuple(targets.shape)}",
-            "change the model's last layer or the loss",
+            "change the model's last layer or the loss"
+            + (", or cast class labels with .long()" if whole and outputs.dim() > 1 else ""),
         )  # fmt: skip
 
 
@@ -208,7 +223,8 @@ def check_labels(targets: Tensor, classes: int, ignored: int = IGNORED) -> None:
         )  # fmt: skip
 
 
-def _check_scalar(objective: Objective, model: nn.Module, batch: Batch) -> None:
+def check_scalar(objective: Objective, model: nn.Module, batch: Batch, finite: bool = True) -> None:
+    """Refuse a loss that is not one number (a finite one, if wanted) with a gradient."""
     try:
         value = objective(model, batch)
     except UserError:
@@ -223,6 +239,12 @@ def _check_scalar(objective: Objective, model: nn.Module, batch: Batch) -> None:
         raise UserError(
             "a loss that is one number (a scalar tensor)", str(what), "reduce it by mean"
         )
+    if finite and not bool(torch.isfinite(value).all()):
+        check_weights(model)
+        raise UserError(
+            f"a finite loss {objective.loss_name} before training", str(value.detach().item()),
+            "check the model's weights and outputs, and the scale of the data",
+        )  # fmt: skip
     if not value.requires_grad and any(p.requires_grad for p in model.parameters()):
         raise UserError(
             f"a loss {objective.loss_name} that depends on the model's weights",

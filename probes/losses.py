@@ -12,6 +12,8 @@ from probes.objective import LossFunction, Metric
 
 CLASS_LOSSES = ("cross_entropy", "nll", "probability_nll")
 """Losses of integer class labels."""
+BINARY_LOSSES = ("binary_cross_entropy", "probability_binary_cross_entropy")
+"""Losses of targets from 0 to 1."""
 IGNORED = -100
 """The label that cross-entropy leaves out, unless told otherwise."""
 

@@ -165,6 +165,8 @@ def split(batch: Batch) -> tuple[Any, Any]:
     if isinstance(batch, (tuple, list)):  # the usual case first
         if len(batch) == 1:
             return split(batch[0])
+        if not batch:
+            raise UserError("a batch of inputs and targets", "an empty one", "change collate_fn")
         return (batch[0] if len(batch) == 2 else tuple(batch[:-1])), batch[-1]
     if isinstance(batch, Mapping):
         for key in TARGET_KEYS:
@@ -176,6 +178,12 @@ def split(batch: Batch) -> tuple[Any, Any]:
             f"keys {', '.join(map(str, batch))}", "rename the key or give training_step",
         )  # fmt: skip
     if isinstance(batch, Tensor) and not batch.is_floating_point():
+        if batch.dim() < 2 or batch.shape[1] < 2:
+            raise UserError(
+                "token ids of shape (samples, tokens), at least two tokens each",
+                f"integers of shape {tuple(batch.shape)}",
+                "cut the text into rows, or give (inputs, targets)",
+            )  # fmt: skip
         return batch[:, :-1], batch[:, 1:]
     return batch, batch
 

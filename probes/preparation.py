@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from probes.batch import Batch, map_tensors
+from probes.batch import Batch, map_tensors, size_of
 from probes.data import IndexedSamples, LoaderSamples, Samples
 from probes.errors import UserError
 from probes.inference import check_labels, class_count
@@ -15,6 +15,8 @@ from probes.objective import call, split
 
 VALIDATION_SHARE = 0.2
 _SPLIT_SEED = 0
+_HELD_BATCHES = 50
+"""Batches at most that are held out of an iterable data set by their position."""
 _MANY = 200_000
 """Samples in memory above which targets are not read ahead."""
 _MANY_FETCHED = 5_000
@@ -31,10 +33,13 @@ def hold_out(samples: Samples, notes: list[str]) -> tuple[Samples, Samples]:
                 "one loader", "split the data set and pass two loaders",
             )  # fmt: skip
         every = round(1 / VALIDATION_SHARE)
-        notes.append(f"validation: every {every}th batch of the loader is held out")
+        notes.append(
+            f"validation: every {every}th batch of the loader is held out, "
+            f"the first {_HELD_BATCHES} of these at most (a stream may have no end)"
+        )
         return (
             samples.part(lambda position: position % every != every - 1),
-            samples.part(lambda position: position % every == every - 1),
+            samples.part(lambda position: position % every == every - 1, every * _HELD_BATCHES),
         )
     assert isinstance(samples, IndexedSamples)  # noqa: S101 - the two kinds there are
     count = len(samples)
@@ -68,9 +73,14 @@ def _classes(samples: IndexedSamples) -> Tensor | None:
     return labels if len(set(labels.tolist())) <= max(len(labels) // 2, 2) else None
 
 
+def _cheap(samples: IndexedSamples) -> bool:
+    """Whether every sample may be read ahead."""
+    return len(samples) <= (_MANY if samples.in_memory else _MANY_FETCHED)
+
+
 def _integer_targets(samples: IndexedSamples) -> Iterator[Tensor]:
     """Integer targets in order; ends early where they are something else or many to read."""
-    if len(samples) > (_MANY if samples.in_memory else _MANY_FETCHED):
+    if not _cheap(samples):
         return
     for batch in samples.ordered(1024):
         try:
@@ -82,13 +92,26 @@ def _integer_targets(samples: IndexedSamples) -> Iterator[Tensor]:
         yield targets.cpu()
 
 
-def check_finite(batch: Batch) -> None:
-    """Refuse NaN and infinity in a batch."""
+def check_finite(batch: Batch, role: str, samples: Samples, begin: int = 0) -> None:
+    """Refuse NaN and infinity in a batch.
+
+    Args:
+        batch: What to look at.
+        role: Whose it is, named in the error.
+        samples: The set it comes from.
+        begin: Position of its first sample in the set.
+    """
 
     def check(tensor: Tensor) -> Tensor:
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        if not (tensor.is_floating_point() or tensor.is_complex()):
+            return tensor
+        finite = torch.isfinite(tensor)
+        if not bool(finite.all()):
+            where = "the first batch"
+            if isinstance(samples, IndexedSamples) and tensor.dim():
+                where = f"sample {samples.origin(begin + int((~finite).nonzero()[0, 0]))}"
             raise UserError(
-                "finite numbers in the data", "NaN or infinity in the first batch",
+                f"finite numbers in the {role} data", f"NaN or infinity in {where}",
                 "remove or impute it",
             )  # fmt: skip
         return tensor
@@ -96,17 +119,58 @@ def check_finite(batch: Batch) -> None:
     map_tensors(batch, check)
 
 
-def check_all_labels(model: nn.Module, sets: list[Samples], batch: Batch, ignored: int) -> None:
-    """Labels of every set within the model's classes, where reading them is cheap."""
+def class_labels(model: nn.Module, batch: Batch) -> int | None:
+    """How many classes the model has, where the batch has integer labels."""
     inputs, targets = split(batch)
     if not isinstance(targets, Tensor) or targets.is_floating_point():
-        return
+        return None
     with torch.no_grad():
-        classes = class_count(call(model, inputs), targets)
-    for samples in sets:
-        if isinstance(samples, IndexedSamples):
-            for labels in _integer_targets(samples):
-                check_labels(labels, classes, ignored)
+        return class_count(call(model, inputs), targets)
+
+
+def check_all(
+    sets: dict[str, Samples], first: dict[str, Batch], classes: int | None, ignored: int
+) -> None:
+    """Numbers finite and labels within the classes in every set, where reading it is cheap.
+
+    Args:
+        sets: Samples by role ("train", "validation", "test").
+        first: The first batch of each.
+        classes: Labels lie below; None where they are none.
+        ignored: The label that the loss leaves out.
+    """
+    for role, samples in sets.items():
+        check_finite(first[role], role, samples)
+        if not isinstance(samples, IndexedSamples) or not _cheap(samples):
+            continue
+        if samples.in_memory:  # what is in memory was found finite when it came
+            for labels in _integer_targets(samples) if classes is not None else ():
+                check_labels(labels, classes or 0, ignored)
+            continue
+        begin = 0
+        for batch in samples.ordered(1024):
+            check_finite(batch, role, samples, begin)
+            begin += size_of(batch)
+            if classes is not None:
+                _, targets = split(batch)
+                if isinstance(targets, Tensor) and not targets.is_floating_point():
+                    check_labels(targets.cpu(), classes, ignored)
+
+
+def first_batch(samples: Samples, role: str, batch_size: int, device: str) -> Batch:
+    """The first batch of a set on a device.
+
+    Raises:
+        UserError: There is none, or it holds no samples.
+    """
+    batch = next(samples.ordered(batch_size), None)
+    if batch is None:
+        raise UserError(
+            f"a {role} loader with at least one batch", "an empty one", "check its data"
+        )
+    if size_of(batch) == 0:
+        raise UserError(f"{role} batches with samples", "an empty batch", "change collate_fn")
+    return map_tensors(batch, lambda tensor: tensor.to(device))
 
 
 def cast_like(samples: Samples, dtype: torch.dtype, notes: list[str]) -> Samples:
@@ -127,13 +191,14 @@ def cast_like(samples: Samples, dtype: torch.dtype, notes: list[str]) -> Samples
     note = f"data cast from {str(found[0])[6:]} to {str(dtype)[6:]}, the model's precision"
     if note not in notes:
         notes.append(note)
-    inner = samples.take
+    inner = samples._fetch
     return IndexedSamples(
         lambda indices: map_tensors(
             inner(indices),
             lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor,
         ),
-        len(samples),
+        samples._count,
         samples.batch_size,
-        in_memory=samples.in_memory,
+        samples._indices,
+        samples.in_memory,
     )

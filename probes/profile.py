@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from probes.counts import seed_number
 from probes.device import resolve_device
 from probes.errors import UserError
 from probes.measures.base import TIERS, Context, Measure
@@ -84,6 +85,7 @@ def take_profile(task: Task, *, tier: int, seed: int = 0, device: str = "auto") 
     """
     if tier not in (FACTS_ONLY, *TIERS):
         raise UserError(f"a tier of {', '.join(map(str, TIERS))}", repr(tier), "choose one of them")
+    seed = seed_number(seed)
     begin = time.perf_counter()
     context = Context(task, resolve_device(device), seed, tier)
     with sandbox(task.train, task.validation, task.test), differentiable():
@@ -92,7 +94,9 @@ def take_profile(task: Task, *, tier: int, seed: int = 0, device: str = "auto") 
             if reason is None:
                 try:
                     context.found |= measure.measure(context)
-                except (RuntimeError, NotImplementedError, ArithmeticError) as error:
+                except UserError:
+                    raise
+                except (RuntimeError, ValueError, ArithmeticError) as error:
                     # one probe that fails must not cost the others
                     reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             if reason is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,14 +19,17 @@ _DEPTH, _OBJECTS = 8, 5000
 A loader has a subset of a data set with a composed transform of parts with generators: six deep.
 """
 
+_CACHE = "TORCHINDUCTOR_CACHE_DIR"
+
 
 @contextmanager
 def sandbox(*owners: Any) -> Iterator[None]:
     """Put everything global back on the way out, also when an error passes through.
 
     Restored: the random streams of Python, NumPy and torch (CPU and CUDA), default dtype, gradient
-    mode, anomaly mode, thread count, cuDNN, matmul and determinism flags, and every generator
-    reachable from ``owners`` (a loader, its sampler, a data set with a generator of its own).
+    mode, anomaly mode, thread count, warning filters, cuDNN, matmul and determinism flags, the
+    compiler's cache directory where none was set, and every generator reachable from ``owners``
+    (a loader, its sampler, a data set with a generator of its own).
     Models are not handled here: whoever trains works on a copy.
 
     Args:
@@ -81,7 +86,23 @@ def _global_state() -> list[Callable[[], None]]:
         (torch.backends.cuda.matmul, "allow_tf32"),
     ):
         restores.append(_setter(owner, name, getattr(owner, name)))
+    # last, as setting determinism may import torch's compiler, which changes both
+    filters = list(warnings.filters)
+    restores.append(lambda: _restore_filters(filters))
+    if _CACHE not in os.environ:
+        restores.append(lambda: _forget(_CACHE))
     return restores
+
+
+def _restore_filters(filters: list[Any]) -> None:
+    if list(warnings.filters) != filters:
+        warnings.filters[:] = filters  # type: ignore[index]
+        with warnings.catch_warnings():  # leaving it makes Python see the change
+            pass
+
+
+def _forget(name: str) -> None:
+    os.environ.pop(name, None)
 
 
 def _writer(write: Callable[[Any], object], value: Any) -> Callable[[], None]:

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
+import math
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from probes.batch import Batch, map_tensors
+from probes.batch import Batch
+from probes.counts import whole_number
 from probes.data import IndexedSamples, LoaderSamples, Samples, as_samples, is_pair_of_sets
 from probes.errors import UserError
 from probes.inference import make_objective
 from probes.losses import CLASS_LOSSES, IGNORED
+from probes.model_checks import check_placed, copied, lost_hooks, made_by
 from probes.objective import LossFunction, Objective
-from probes.preparation import cast_like, check_all_labels, check_finite, hold_out
+from probes.preparation import (
+    cast_like,
+    check_all,
+    check_finite,
+    class_labels,
+    first_batch,
+    hold_out,
+)
 from probes.sandbox import differentiable, sandbox
+from probes.trial import check_sets
 
 DEFAULT_EPOCHS = 20
 _EVALUATION_BATCH = 256
@@ -106,13 +117,14 @@ class Task:
             )  # fmt: skip
         if validation is None and is_pair_of_sets(train):
             train, validation = train
-        for what, value in (("steps", steps), ("batch_size", batch_size)):
-            if value is not None and (
-                isinstance(value, bool) or not isinstance(value, int) or value < 1
-            ):
-                raise UserError(f"{what} as a whole number above 0", repr(value), f"change {what}")
-        if epochs is not None and not (isinstance(epochs, (int, float)) and epochs > 0):
-            raise UserError("epochs above 0", repr(epochs), "change epochs")
+        steps = None if steps is None else whole_number("steps", steps)
+        batch_size = None if batch_size is None else whole_number("batch_size", batch_size)
+        if epochs is not None and not (
+            isinstance(epochs, Real) and not isinstance(epochs, bool) and 0 < epochs < math.inf
+        ):
+            raise UserError("epochs above 0, finite", repr(epochs), "change epochs")
+        if name is not None and not isinstance(name, str):
+            raise UserError("a name as text", repr(name), "change name")
         if steps is not None and epochs is not None:
             raise UserError("steps or epochs", "both", "leave one out")
         if loss is not None and training_step is not None:
@@ -138,12 +150,7 @@ class Task:
             UserError: The module cannot be copied, or the callable makes no module.
         """
         if not isinstance(self.model, nn.Module) or inspect.isclass(self.model):
-            made = self.model()
-            if not isinstance(made, nn.Module):
-                raise UserError(
-                    "a callable that makes a torch.nn.Module",
-                    f"one that returned {type(made).__name__}", "return the module",
-                )  # fmt: skip
+            made = made_by(self.model)
             if self._made is not None and self._made() is made:
                 raise UserError(
                     "a callable that makes a new module each time", "the same module again",
@@ -151,13 +158,7 @@ class Task:
                 )  # fmt: skip
             self._made = weakref.ref(made)
             return made
-        try:
-            return copy.deepcopy(self.model)
-        except (RuntimeError, TypeError, AttributeError) as error:
-            raise UserError(
-                "a model that copy.deepcopy can copy", f"{type(error).__name__}: {error}",
-                "pass a callable that makes the model instead",
-            ) from error  # fmt: skip
+        return copied(self.model)
 
     def with_steps(self, steps: int) -> Task:
         """The same task with another budget.
@@ -178,7 +179,7 @@ class Task:
 
     def _prepare(self) -> Prepared:
         notes: list[str] = []
-        whole = as_samples(self.train, "train")
+        whole = as_samples(self.train, "train", self.batch_size)
         batch_size = self._batch_size(whole, notes)
         test = None if self.test is None else as_samples(self.test, "test")
         if self.validation is not None:
@@ -193,26 +194,29 @@ class Task:
                 )  # fmt: skip
             batch_size = len(train)
         model = self.make_model()
+        check_placed(model)
+        if said := lost_hooks(self.model):
+            notes.append(said)
         dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
-        sets = [train, validation, *([test] if test else [])]
-        first = [cast_like(samples, dtype, notes) for samples in sets]
-        train, validation = first[0], first[1]
-        test = first[2] if test else None
+        train, validation = (cast_like(part, dtype, notes) for part in (train, validation))
+        test = cast_like(test, dtype, notes) if test else None
+        sets = {"train": train, "validation": validation, **({"test": test} if test else {})}
         device = next((str(p.device) for p in model.parameters()), "cpu")
-        batch = next(train.ordered(min(batch_size, _EVALUATION_BATCH)), None)
-        if batch is None:
-            raise UserError("a loader with at least one batch", "an empty one", "check its data")
-        batch = map_tensors(batch, lambda tensor: tensor.to(device))
-        check_finite(batch)
+        sizes = dict.fromkeys(sets, max(batch_size, _EVALUATION_BATCH))
+        sizes["train"] = min(batch_size, _EVALUATION_BATCH)
+        first = {role: first_batch(part, role, sizes[role], device) for role, part in sets.items()}
+        check_finite(first["train"], "train", train)
         model.eval()
         autocast = torch.bfloat16 if self.autocast else None
-        objective, said = make_objective(
-            model, batch, self.loss, self.metric, self.training_step, autocast
+        objective, inferred = make_objective(
+            model, first["train"], self.loss, self.metric, self.training_step, autocast
         )
-        notes.extend(said)
+        notes.extend(inferred)
+        classes, ignored = None, int(getattr(self.loss, "ignore_index", IGNORED))
         if objective.loss_name in CLASS_LOSSES:
-            ignored = int(getattr(self.loss, "ignore_index", IGNORED))
-            check_all_labels(model, sets, batch, ignored)
+            classes = class_labels(model, first["train"])
+        check_all(sets, first, classes, ignored)
+        check_sets(objective.private(device), model, first, ignored)
         steps = self._steps(train, batch_size, notes)
         return Prepared(train, validation, test, objective, batch_size, steps, tuple(notes))
 

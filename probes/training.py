@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from probes.batch import Batch, map_tensors
+from probes.counts import seed_number, whole_number
 from probes.data import LoaderSamples, Samples
 from probes.device import resolve_device
 from probes.errors import UserError
@@ -99,9 +100,9 @@ def train(
     Raises:
         UserError: The recipe cannot serve this task.
     """
-    for what, count in (("steps", steps), ("stop_after", stop_after)):
-        if count is not None and (type(count) is not int or count < 1):
-            raise UserError(f"{what} as a whole number above 0", repr(count), f"change {what}")
+    steps = None if steps is None else whole_number("steps", steps)
+    stop_after = None if stop_after is None else whole_number("stop_after", stop_after)
+    seed = seed_number(seed)
     prepared = task.prepared
     device = resolve_device(device)
     with sandbox(task.train, task.validation, task.test), differentiable():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -169,11 +170,32 @@ def out_file(text: str) -> Path:
     """A path that can be written to, checked before the work whose result it takes."""
     from pathlib import Path  # here and not above: it is a tenth of what --help takes
 
+    from probes.files import check_writable
+
     path = Path(text)
-    if path.is_dir():
-        raise UserError("a file to write", f"{path}, which is a folder", "add a file name")
-    if not path.parent.is_dir():
-        raise UserError("a file in a folder that exists", f"{path}", f"make {path.parent} first")
+    check_writable(path)
+    return path
+
+
+def place_to_make(path: Path) -> Path:
+    """The path, if it is there or its folders can be made; checked before the work.
+
+    Raises:
+        UserError: They cannot be made, or what is there cannot be written.
+    """
+    there = path.absolute()
+    while not os.path.lexists(there) and there != there.parent:
+        there = there.parent
+    may_be_file = there == path.absolute()
+    rights = os.W_OK if may_be_file and os.path.isfile(there) else os.W_OK | os.X_OK
+    too_long = any(len(os.fsencode(part)) > 255 for part in path.parts)
+    if (
+        too_long
+        or "\0" in str(path)
+        or not (may_be_file or os.path.isdir(there))
+        or not os.access(there, rights)
+    ):
+        raise UserError("a path that can be written", str(path), "change the path")
     return path
 
 
@@ -182,7 +204,7 @@ def old_file(text: str) -> Path:
     from pathlib import Path
 
     path = Path(text)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError("a file", f"{path}, which is not one", "check the path")
     return path
 

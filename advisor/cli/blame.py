@@ -44,7 +44,7 @@ def raised_at(
         return UserError(expected, brief(error), "mend it")
     return UserError(
         expected, f"{brief(error)} at line {frame.lineno} of {frame.filename}",
-        f"mend the line {(frame.line or '').strip()!r}",
+        f"mend the line {(frame.line or '').strip()[:_LONGEST]!r}",
     )  # fmt: skip
 
 

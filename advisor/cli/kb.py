@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import TYPE_CHECKING, Any
 
 from advisor.cli import arguments as arg
@@ -180,18 +181,18 @@ def _store(text: str) -> Path:
     from pathlib import Path
 
     path = Path(text)
-    if path.is_dir() or not path.name:
+    if os.path.isdir(path) or not path.name:
         raise UserError("the file of a store", f"{text!r}, a folder", "add a file name")
-    return path
+    return arg.place_to_make(path)
 
 
 def _folder(text: str) -> Path:
     from pathlib import Path
 
     path = Path(text)
-    if path.exists() and not path.is_dir():
+    if os.path.exists(path) and not os.path.isdir(path):
         raise UserError("a folder to pack into", f"{path}, which is a file", "give another path")
-    return path
+    return arg.place_to_make(path)
 
 
 def _cell(value: object) -> str:

@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,6 +43,12 @@ def load_task(text: str) -> Task:
         module = _from_file(Path(place).resolve()) if is_file else _from_module(place)
         function = _function(module, place, function_name)
         made = _guarded(f"{function_name} in {place} to return a Task", function)
+    if inspect.iscoroutine(made):
+        made.close()  # or Python warns that nobody awaited it
+        raise UserError(
+            f"{function_name} in {place} to return an advisor.Task", "a coroutine",
+            "make it a plain function: def, not async def",
+        )  # fmt: skip
     from probes.task import Task
 
     if not isinstance(made, Task):
@@ -72,7 +79,7 @@ def _parted(text: str) -> tuple[str, str]:
 
 
 def _looks_like_file(place: str) -> bool:
-    return place.endswith(".py") or "/" in place or "\\" in place or Path(place).is_file()
+    return place.endswith(".py") or "/" in place or "\\" in place or os.path.isfile(place)
 
 
 def _functions_in(path: Path) -> list[str]:
@@ -159,7 +166,9 @@ def _from_module(name: str) -> ModuleType:
                 "check the name, or run from the folder that holds it",
             ) from None  # fmt: skip
         raise _raised(f"{name} to be importable", error) from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise _raised(f"{name} to be importable", error) from error
 
 
@@ -192,9 +201,9 @@ def _guarded(expected: str, call: Callable[[], Any]) -> Any:
     """The result of the user's code; what it raises, as one line with its place."""
     try:
         return call()
-    except UserError:
+    except (UserError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # whatever the user's code raises, sys.exit included
         raise _raised(expected, error) from error
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 def say(text: str) -> None:
     """One line on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    if sys.stderr is not None:  # print takes None for standard output
+        print(text, file=sys.stderr, flush=True)
 
 
 def json_text(data: Any) -> str:
@@ -74,7 +75,7 @@ class ProgressLine:
     def __init__(
         self, every: float | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._terminal = sys.stderr.isatty()
+        self._terminal = sys.stderr is not None and sys.stderr.isatty()
         self._every = every if every is not None else 0.2 if self._terminal else 15.0
         self._clock = clock
         self._stage, self._began, self._told = "", 0.0, float("-inf")

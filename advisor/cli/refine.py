@@ -18,7 +18,9 @@ def add(commands: arg.Commands) -> None:
     parser = commands.add_parser(
         "refine", help="search on from the ranking of an advice",
         description="An Optuna study that begins with the ranking; the best are trained again on "
-        "fresh seeds before one of them is named best.",
+        "fresh seeds before one of them is named best. That is N trials, the first five of them "
+        "the ranking's own recipes as they are, and at most 12 final trainings (4 recipes on 3 "
+        "seeds), each one full training unless it is ended early.",
     )  # fmt: skip
     parser.add_argument("advice", metavar="ADVICE", help="advice.json, written by recommend --out")
     parser.add_argument(

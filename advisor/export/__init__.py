@@ -12,7 +12,7 @@ from pathlib import Path
 from advisor.export.plain import json_text, yaml_text
 from advisor.export.torch_file import torch_text
 from probes.errors import UserError, unknown_name
-from probes.files import write_text
+from probes.files import as_path, write_text
 from probes.recipe.schema import Recipe
 
 Format = Callable[[Recipe, int | None, str], str]
@@ -65,5 +65,5 @@ def export(
         total = filled.with_(horizon=1.0).steps_for(steps, batch_size)
     text = FORMATS[to](filled, total, task_name)
     if path is not None:
-        write_text(Path(path), text)
+        write_text(as_path(path), text)
     return text

@@ -134,7 +134,7 @@ class _Instruments:
             self._sharpness = _sharpness(loop, batch, parameters, self._products, self._context)
         started = time.perf_counter()
         loop.optimizer.zero_grad()
-        if size >= 2 and size % 2 == 0:
+        if size >= 4 and size % 2 == 0:  # a half of one sample has no batch statistics
             loss = self._two_halves(loop, batch, parameters, size)
         else:
             whole = loop.objective(loop.model, batch, loop.device)

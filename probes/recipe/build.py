@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from probes.counts import whole_number
 from probes.errors import UserError
 from probes.recipe import catalogue
 from probes.recipe.normalization import apply_normalization
@@ -103,8 +104,9 @@ def build(
     recipe: Recipe, model: nn.Module, total_steps: int
 ) -> tuple[nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     """See ``Recipe.build``."""
-    if not isinstance(total_steps, int) or total_steps < 1:
-        raise UserError("total_steps above 0", repr(total_steps), "count the optimizer steps")
+    if not isinstance(model, nn.Module):
+        raise UserError("a model as a torch.nn.Module", type(model).__name__, "pass the module")
+    total_steps = whole_number("total_steps", total_steps)
     extra = [
         what
         for what, present in (

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
-from probes.errors import UserError, unknown_name
+from probes.errors import UserError, shown, unknown_name
 from probes.recipe.catalogue import Hyperparameter, Kind, Value, method
 
 
@@ -32,13 +32,13 @@ class Choice(BaseModel):
             data = {"name": data}
         if not isinstance(data, Mapping) or "name" not in data:
             raise UserError(
-                f"the {cls.kind} as a mapping with a name", repr(data), 'write {"name": ...}'
+                f"the {cls.kind} as a mapping with a name", shown(data), 'write {"name": ...}'
             )
         flat = {key: value for key, value in data.items() if key not in ("name", "settings")}
         nested = data.get("settings", {})
         if not isinstance(nested, Mapping):
             raise UserError(
-                f"the settings of the {cls.kind} as a mapping", repr(nested),
+                f"the settings of the {cls.kind} as a mapping", shown(nested),
                 "write them beside the name",
             )  # fmt: skip
         flat.update(nested)
@@ -47,7 +47,7 @@ class Choice(BaseModel):
         for key in flat:
             if key not in known:
                 if not known:
-                    raise UserError(f"no settings for {row.name}", repr(key), f"leave {key} out")
+                    raise UserError(f"no settings for {row.name}", shown(key), f"leave {key} out")
                 raise unknown_name(f"a setting of {row.name}", key, known)
         settings = {
             key: _checked(row.name, setting, flat.get(key, setting.default))
@@ -106,15 +106,15 @@ def _checked(owner: str, setting: Hyperparameter, value: Any) -> Value:
         try:
             value = float(value)
         except ValueError:
-            raise UserError(f"{where} as a number", repr(value), "give a number") from None
+            raise UserError(f"{where} as a number", shown(value), "give a number") from None
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not low <= value <= high:  # false of NaN too
         raise UserError(
-            f"{where} between {low:g} and {high:g}", repr(value),
+            f"{where} between {low:g} and {high:g}", shown(value),
             f"the usual range is {setting.low:g} to {setting.high:g}",
         )  # fmt: skip
     if setting.scale == "integer":
         if value != int(value):
-            raise UserError(f"{where} as a whole number", repr(value), f"try {round(value)}")
+            raise UserError(f"{where} as a whole number", shown(value), f"try {round(value)}")
         return int(value)
     return float(value)

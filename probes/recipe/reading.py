@@ -9,7 +9,14 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from probes.errors import UserError, unknown_name
+from probes.errors import UserError, shown, unknown_name
+from probes.files import as_path
+
+_MALFORMED = (
+    ValueError, ArithmeticError, LookupError, AttributeError, TypeError, RecursionError,
+    yaml.YAMLError,
+)  # fmt: skip
+"""What the two parsers raise: PyYAML lets through whatever its conversions raise."""
 
 
 def read_mapping(path: str | Path) -> dict[str, Any]:
@@ -18,19 +25,19 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
     Raises:
         UserError: The file is missing, unreadable, torn, or holds something else.
     """
-    file = Path(path)
+    file = as_path(path)
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UserError("a file", f"{file}, which does not exist", "check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # a null byte in the path, no UTF-8 in the file
         raise UserError("a readable text file", f"{file} ({error})", "check the file") from None
     try:
         data = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
+        _check_numbers(data)
+    except _MALFORMED as error:
         raise UserError(
-            "a complete JSON or YAML file", f"{file}, torn or malformed ({reason})",
+            "a complete JSON or YAML file", f"{file}, torn or malformed ({error})",
             "write the file again",
         ) from None  # fmt: skip
     if not isinstance(data, dict):
@@ -47,4 +54,16 @@ def one_line(error: ValidationError, model: type[BaseModel]) -> UserError:
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return unknown_name("a field of the recipe", first["loc"][-1], model.model_fields)
-    return UserError(f"a valid {where}", repr(first["input"]), first["msg"])
+    return UserError(f"a valid {where}", shown(first["input"]), first["msg"])
+
+
+def _check_numbers(data: Any) -> None:
+    """Refuse whole numbers beyond the range of floats: neither comparable nor printable."""
+    waiting, seen = [data], set()  # aliases of YAML may repeat a part, or hold themselves
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, int) and item.bit_length() > 1023:
+            raise ValueError(f"a whole number of {item.bit_length()} bits")
+        if isinstance(item, (dict, list)) and id(item) not in seen:
+            seen.add(id(item))
+            waiting.extend([*item, *item.values()] if isinstance(item, dict) else item)

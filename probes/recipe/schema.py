@@ -207,6 +207,9 @@ class Recipe(BaseModel):
             steps: Budget in batches of the task's batch size; None takes the task's.
             seed: Seeds weights (of a callable model), batch order and dropout.
         """
+        from probes.task import Task
         from probes.training import train
 
+        if not isinstance(task, Task):
+            raise UserError("a Task", type(task).__name__, "make one: Task(model, data)")
         return train(task, self, steps=steps, seed=seed)

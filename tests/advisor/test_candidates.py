@@ -106,6 +106,22 @@ def test_a_step_that_an_optimizer_refuses() -> None:
     assert not all(found.values())
 
 
+class Hollow(nn.Linear):
+    """Has a parameter without a number."""
+
+    def __init__(self) -> None:
+        super().__init__(6, 3)
+        self.nothing = nn.Parameter(torch.empty(0, 4))
+
+
+def test_an_empty_parameter_is_no_crash_and_the_reason_is_kept() -> None:
+    test = Applicable(Task(Hollow(), task().train, steps=50, batch_size=8))
+    assert test.last_failure is None
+    assert not test.steps_once(recipe(optimizer="adafactor"))
+    assert "adafactor: ZeroDivisionError" in (test.last_failure or "")
+    assert test.steps_once(recipe())
+
+
 def test_state_bytes_follow_the_catalogue() -> None:
     test = Applicable(task())
     assert test.weight_bytes == 4 * PARAMETERS

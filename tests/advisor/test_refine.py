@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import optuna
@@ -19,7 +21,16 @@ import torch
 from torch import nn
 
 from advisor import pruning, refine_finals, refine_study
-from advisor.advice import Advice, Candidate, Cost, Expected, ProbeCost, TaskFacts, Tuned
+from advisor.advice import (
+    Advice,
+    Candidate,
+    Cost,
+    Expected,
+    ProbeCost,
+    TaskFacts,
+    Tuned,
+    load_ranked,
+)
 from advisor.pruning import SHARES, TrialWatcher, rungs
 from advisor.refine import _Search, refine
 from advisor.refine_finals import DIVERGED, Entry, run_finals, unused_seeds
@@ -65,10 +76,13 @@ def make_task(steps: int = STEPS, name: str = "tiny") -> Task:
     )  # fmt: skip
 
 
-def make_advice(*recipes: Recipe, name: str = "tiny", steps: int = STEPS) -> Advice:
+def make_advice(
+    *recipes: Recipe, name: str = "tiny", steps: int = STEPS, train_samples: int | None = 120,
+    batch_size: int = 16,
+) -> Advice:  # fmt: skip
     facts = TaskFacts(
-        name=name, loss="cross_entropy", metric="accuracy", batch_size=16, steps=steps,
-        train_samples=120, device="cpu",
+        name=name, loss="cross_entropy", metric="accuracy", batch_size=batch_size,
+        steps=steps, train_samples=train_samples, device="cpu",
     )  # fmt: skip
     ranking = tuple(
         Candidate(
@@ -485,7 +499,8 @@ def test_nothing_of_the_users_changes_and_nothing_warns() -> None:
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        refine(make_advice(GOOD, ODD), task, trials=10, finalists=1, fresh_seeds=1)
+        advice = make_advice(GOOD, ODD, train_samples=None, batch_size=8)
+        refine(advice, task, trials=10, finalists=1, fresh_seeds=1)
     assert all(torch.equal(weights[name], value) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
     assert model.training
@@ -688,3 +703,98 @@ def test_a_killed_process_is_resumed(tmp_path: Path) -> None:
     assert states[:3] == ["COMPLETE", "FAIL", "COMPLETE"]
     assert trials_of(place)[2].user_attrs["recipe"]["key"] == ODD.key
     assert tuned.trials == 4
+
+
+def share_of_first(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return (outputs.argmax(1) == 0).float().mean()
+
+
+def other_task(**changes: Any) -> Task:
+    """The task of ``make_task`` with something changed."""
+    task = make_task()
+    settings = {
+        "train": task.train, "validation": task.validation, "loss": task.loss,
+        "steps": STEPS, "batch_size": 16, **changes,
+    }  # fmt: skip
+    return Task(model=task.model, name="tiny", **settings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"batch_size": 8}, "batch_size is 8 and not 16"),
+        ({"loss": "mse", "train": (torch.randn(120, 5), torch.randn(120, 3)),
+          "validation": (torch.randn(40, 5), torch.randn(40, 3))}, "loss is mse and not cross_"),
+        ({"train": (torch.randn(90, 5), torch.arange(90) % 3)}, "train_samples is 90 and not 120"),
+        ({"metric": share_of_first}, "metric is share_of_first and not accuracy"),
+    ],
+    ids=["batch_size", "loss", "train_samples", "metric"],
+)  # fmt: skip
+def test_advice_for_another_task_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        refine(make_advice(GOOD), other_task(**changes), trials=1)
+
+
+def test_a_changed_budget_passes_and_the_answer_tells_the_live_facts() -> None:
+    tuned = refine(
+        make_advice(GOOD, name="as it was called"), make_task(steps=8), trials=1, fresh_seeds=1
+    )
+    facts = tuned.task
+    assert (facts.name, facts.steps, facts.batch_size, facts.train_samples, facts.device) == (
+        "tiny", 8, 16, 120, "cpu",
+    )  # fmt: skip
+
+
+def test_progress_tells_up_front_how_many_trainings_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    refine(make_advice(GOOD), make_task(), trials=2, finalists=1, fresh_seeds=2, progress=True)
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert first.startswith("2 trials, ")
+    assert "at most 4 final trainings (2 recipes on 2 fresh seeds)" in first
+    assert len(rest) <= 6
+
+
+def test_advice_read_back_is_equal(tmp_path: Path) -> None:
+    advice = make_advice(GOOD, ODD).attach(make_task())
+    advice.save(tmp_path / "advice.json")
+    assert Advice.load(tmp_path / "advice.json") == advice
+    assert make_advice(GOOD) != advice
+
+
+def test_a_tuned_file_is_no_advice_and_the_other_way_round(tmp_path: Path) -> None:
+    advice = make_advice(GOOD)
+    advice.save(tmp_path / "advice.json")
+    refine(advice, make_task(), trials=1, fresh_seeds=1).save(tmp_path / "tuned.json")
+    with pytest.raises(UserError, match=r"tuned\.json, which is a tuned file"):
+        Advice.load(tmp_path / "tuned.json")
+    with pytest.raises(UserError, match=r"advice\.json, which is an advice file"):
+        Tuned.load(tmp_path / "advice.json")
+
+
+@pytest.mark.parametrize("rank", [0, 2, -1, True, 1.0, "1", None])
+def test_a_rank_is_a_whole_number_of_the_ranking(tmp_path: Path, rank: Any) -> None:
+    advice = make_advice(GOOD)
+    advice.save(tmp_path / "advice.json")
+    for call in (
+        lambda: advice.export(rank=rank),
+        lambda: load_ranked(tmp_path / "advice.json", rank),
+    ):
+        with pytest.raises(UserError, match="a rank from 1 to 1"):
+            call()
+
+
+def test_a_path_is_checked() -> None:
+    for call in (lambda: make_advice(GOOD).save(7), lambda: make_advice(GOOD).export(7)):  # type: ignore[arg-type]
+        with pytest.raises(UserError, match="a path as text"):
+            call()
+
+
+@pytest.mark.parametrize("field", ["batch_size", "steps"])
+def test_facts_have_at_least_one(tmp_path: Path, field: str) -> None:
+    file = tmp_path / "advice.json"
+    plain = json.loads(make_advice(GOOD).to_json())
+    plain["task"][field] = 0
+    file.write_text(json.dumps(plain))
+    with pytest.raises(UserError, match=rf"task\.{field}"):
+        Advice.load(file)

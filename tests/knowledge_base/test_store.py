@@ -74,7 +74,9 @@ VALUES = st.recursive(
 RECORDS = st.dictionaries(TEXTS.filter(lambda name: name != "kind"), VALUES, max_size=4)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(records=st.lists(st.tuples(st.sampled_from(["run", "recipe", "profile"]), RECORDS)))
 def test_what_is_appended_is_read(
     tmp_path: Path, records: list[tuple[str, dict[str, Any]]]
@@ -286,3 +288,42 @@ def test_a_record_says_what_it_may_hold() -> None:
         run(role="lucky")
     with pytest.raises(ValidationError):
         run(comment="no such field")
+
+
+HASHES = dict.fromkeys(("runs.parquet", "recipes.json", "profiles.parquet"), "0")
+MANIFESTS = {
+    "a list": (b"[1, 2]", "a manifest with the hashes"),
+    "binary": (b"\x93NUMPY\x01\xff", "complete JSON"),
+    "deep": (b"[" * 100_000, "complete JSON"),
+    "torn": (b'{"schema": 1, "fi', "complete JSON"),
+    "of another schema": (b'{"schema": 99}', "schema 99"),
+    "without files": (b'{"schema": 1}', "a manifest with the hashes"),
+    "with a list of files": (b'{"schema": 1, "files": ["runs.parquet"]}', "with the hashes"),
+    "with a file too few": (b'{"schema": 1, "files": {"runs.parquet": "0"}}', "with the hashes"),
+    "with wrong hashes": (
+        json.dumps({"schema": 1, "files": HASHES}).encode(), "a missing or changed file",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "said"), MANIFESTS.values(), ids=MANIFESTS.keys())
+def test_a_foreign_manifest_is_refused(tmp_path: Path, text: bytes, said: str) -> None:
+    (tmp_path / "manifest.json").write_bytes(text)
+    (tmp_path / "runs.parquet").mkdir()
+    with pytest.raises(UserError, match=said):
+        check_hashes(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["file/journal.log", "x" * 300, "a\0b", "."])
+def test_a_place_that_takes_no_store_is_refused(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="a store that can be written"), Journal(tmp_path / place):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("place", ["file", "file/packed", "x" * 300])
+def test_a_place_that_takes_no_pack_is_refused(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="a folder that can be made"):
+        pack(Journal(tmp_path / "journal.log"), tmp_path / place, "a test", {})

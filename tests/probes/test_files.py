@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from probes.errors import UserError
-from probes.files import write_text
+from probes.files import as_path, check_writable, write_text
 
 TEXT = "one\nzwölf\n"
 
@@ -83,3 +84,47 @@ def test_where_no_file_can_be(tmp_path: Path, path: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         write_text(tmp_path / path, TEXT)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (".", "folder"),
+        ("none/file.json", "create"),
+        ("x" * 300, "File name too long"),
+        ("x" * 300 + "/file.json", "folder that exists"),
+        ("a\0b", "null bytes"),
+        ("file.json/below", "folder that exists"),
+    ],
+)
+@pytest.mark.parametrize("call", [check_writable, lambda path: write_text(path, TEXT)])
+def test_what_cannot_be_written_is_refused(
+    file: Path, path: str, message: str, call: Callable[[Path], None]
+) -> None:
+    with pytest.raises(UserError, match=message):
+        call(file.parent / path)
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("name", ["new.json", "file.json", "x" * 255])
+def test_what_can_be_written_is_not_touched_by_the_check(file: Path, name: str) -> None:
+    check_writable(file.parent / name)
+    assert list(file.parent.iterdir()) == [file]
+    assert file.read_text() == "as it was"
+    write_text(file.parent / name, TEXT)
+    assert (file.parent / name).read_bytes() == TEXT.encode()
+
+
+def test_a_folder_that_takes_no_file_is_refused(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(UserError, match="No space left on device"):
+        check_writable(file)
+
+
+@pytest.mark.parametrize("value", [7, None, b"file.json", ["file.json"]])
+def test_a_path_is_text_or_a_path(value: object) -> None:
+    assert as_path("file.json") == as_path(Path("file.json")) == Path("file.json")
+    with pytest.raises(UserError, match="a path as text"):
+        as_path(value)

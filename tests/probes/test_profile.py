@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from probes.errors import UserError
-from probes.measures.base import TIERS
+from probes.measures.base import TIERS, Context
+from probes.measures.data_facts import DataFacts
+from probes.measures.device_facts import DeviceFacts
 from probes.profile import MEASURES, Profile, take_profile, tier_for, units
 from probes.task import Task
 
@@ -100,6 +102,42 @@ def test_a_large_validation_batch_is_not_charged_beyond_its_cut() -> None:
     Counting.forwards = 0.0
     profile = take_profile(task, tier=16)
     assert Counting.forwards / 8 <= profile.passes + 1e-6 <= 16
+
+
+def test_batches_of_two_are_not_halved_where_a_norm_needs_both() -> None:
+    inputs = draw(40, 6)
+    model = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Linear(4, 3))
+    task = Task(model, (inputs, classes_of(inputs)), steps=9, batch_size=2)
+    profile = take_profile(task, tier=16)
+    assert "landmark" not in profile.missing
+    assert "landmark.drop" in profile.values
+
+
+class _Failing(DeviceFacts):
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def measure(self, context: Context) -> dict[str, float]:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [ValueError, RuntimeError, ZeroDivisionError])
+def test_a_probe_that_fails_costs_no_other(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("probes.profile.MEASURES", (_Failing(error("odd")), DataFacts()))
+    profile = take_profile(CASES["classifier"].make(), tier=16)
+    assert profile.missing["device"] == f"{error.__name__}: odd"
+    assert profile.values["data.samples"] == 77
+    wrong = UserError("a", "b", "c")
+    monkeypatch.setattr("probes.profile.MEASURES", (_Failing(wrong),))
+    with pytest.raises(UserError, match="expected a, got b"):
+        take_profile(CASES["classifier"].make(), tier=16)
+
+
+def test_a_profiles_seed_is_checked() -> None:
+    with pytest.raises(UserError, match="seed"):
+        take_profile(CASES["classifier"].make(), tier=0, seed=-1)
 
 
 def test_profiles_repeat() -> None:

@@ -10,8 +10,10 @@ import pytest
 import torch
 from cases import CASES, CLASSES, classes_of, draw, half_frozen, made, mlp
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.data import (
     DataLoader,
+    Dataset,
     IterableDataset,
     TensorDataset,
     WeightedRandomSampler,
@@ -262,6 +264,203 @@ BAD: dict[str, tuple[Callable[[], Task], tuple[str, ...]]] = {
     "text arrays": (lambda: Task(mlp(), (np.array(["a"] * 9), np.zeros(9))), ("numbers",)),
     "autocast": (lambda: Task(mlp(), GOOD, autocast="float16"), ("bfloat16", "float16")),
 }  # fmt: skip
+
+
+class Late(Dataset[Any]):
+    """Rows of which the last is what the test says."""
+
+    def __init__(self, last: Any, count: int = 60) -> None:
+        self.last, self.count = last, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Any:
+        return (INPUTS[index], LABELS[index]) if index < self.count - 1 else self.last
+
+
+class NoItems(Dataset[Any]):
+    def __len__(self) -> int:
+        return 9
+
+
+class Negative(Late):
+    def __len__(self) -> int:
+        return -1
+
+
+class ListStream(IterableDataset[Any]):
+    def __iter__(self) -> Any:
+        return [(INPUTS[0], LABELS[0])]
+
+
+class CopiesTo(nn.Linear):
+    """Its copy is what the test says."""
+
+    def __init__(self, own: bool) -> None:
+        super().__init__(6, 3)
+        self.own = own
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self if self.own else None
+
+
+class Detached(nn.Linear):
+    """Gives no gradient in training mode."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs = super().forward(inputs)
+        return outputs.detach() if self.training else outputs
+
+
+class Constant(nn.Linear):
+    """Adds NaN to what it computes."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return super().forward(inputs) + float("nan")
+
+
+def _filled(value: float) -> nn.Module:
+    model = mlp()
+    nn.init.constant_(model[0].weight, value)
+    return model
+
+
+def _wrong_metric(outputs: Tensor, targets: Tensor) -> float:
+    raise ValueError("a mix of kinds")
+
+
+def _step_in_training(value: Any) -> Callable[[nn.Module, Any], Any]:
+    def step(model: nn.Module, batch: Any) -> Any:
+        loss = functional.cross_entropy(model(batch[0]), batch[1])
+        return value(loss) if model.training else loss
+
+    return step
+
+
+NAN_ROW = (torch.full((6,), float("nan")), LABELS[0])
+BAD |= {
+    "NaN in a late sample": (lambda: Task(mlp(), Late(NAN_ROW), GOOD), ("train", "sample 59")),
+    "NaN in a sample that may be held out": (lambda: Task(mlp(), Late(NAN_ROW)), ("sample 59",)),
+    "NaN in a late sample of double precision": (
+        lambda: Task(mlp(), Late((NAN_ROW[0].double(), LABELS[0]))), ("sample 59",),
+    ),
+    "NaN in a late sample of validation": (
+        lambda: Task(mlp(), GOOD, Late(NAN_ROW)), ("finite", "validation", "sample 59"),
+    ),
+    "NaN late, real targets": (
+        lambda: Task(mlp(6, 1), Late((NAN_ROW[0], LABELS[0])), GOOD, loss="mse"), ("sample 59",),
+    ),
+    "NaN weights": (lambda: Task(_filled(float("nan")), GOOD), ("finite weights", "0.weight")),
+    "infinite weights": (lambda: Task(_filled(float("inf")), GOOD), ("finite weights",)),
+    "NaN outputs": (lambda: Task(Constant(6, 3), GOOD), ("finite loss", "weights and outputs")),
+    "validation width": (lambda: Task(mlp(), GOOD, (INPUTS[:, :5], LABELS)), ("validation data",)),
+    "test width": (lambda: Task(mlp(), GOOD, test=(INPUTS[:, :5], LABELS)), ("test data",)),
+    "validation kind": (
+        lambda: Task(mlp(), GOOD, (INPUTS, INPUTS[:, 0])), ("validation data", "long"),
+    ),
+    "validation yes or no": (
+        lambda: Task(mlp(6, 1), (INPUTS, LABELS > 0), (INPUTS, LABELS)),
+        ("from 0 to 1", "validation data"),
+    ),
+    "None sample": (lambda: Task(mlp(), Late(None), GOOD), ("sample 59 of the train", "NoneType")),
+    "ragged sample": (
+        lambda: Task(mlp(), Late((INPUTS[0, :4], LABELS[0])), GOOD), ("sample 59", "equal size"),
+    ),
+    "no items": (lambda: Task(mlp(), NoItems(), GOOD), ("sample 0", "NotImplementedError")),
+    "negative length": (lambda: Task(mlp(), Negative(None), GOOD), ("with a length", ">= 0")),
+    "list from iter": (lambda: Task(mlp(), ListStream(), GOOD), ("batch 0 of the loader", "list")),
+    "in a worker": (
+        lambda: Task(mlp(), DataLoader(Late(None, 4), 4, sampler=range(4), num_workers=1), GOOD),
+        ("batch 0 of the loader", "worker process", "NoneType"),
+    ),
+    "metric None": (lambda: Task(mlp(), GOOD, metric=lambda o, t: None), ("one number", "None")),
+    "metric text": (lambda: Task(mlp(), GOOD, metric=lambda o, t: "high"), ("one number", "str")),
+    "metric vector": (lambda: Task(mlp(), GOOD, metric=lambda o, t: o), ("one number", "(20, 3)")),
+    "metric fails": (lambda: Task(mlp(), GOOD, metric=_wrong_metric), ("_wrong_metric", "a mix")),
+    "gradient only in evaluation": (lambda: Task(Detached(6, 3), GOOD), ("without a gradient",)),
+    "model with arguments": (lambda: Task(lambda a: mlp(), GOOD), ("without arguments", "(a)")),
+    "class with arguments": (lambda: Task(nn.Linear, GOOD), ("without arguments", "Linear")),
+    "meta model": (lambda: Task(mlp().to("meta"), GOOD), ("meta device", "materialize")),
+    "copy is None": (lambda: Task(CopiesTo(False), GOOD), ("copy", "NoneType")),
+    "copy is itself": (lambda: Task(CopiesTo(True), GOOD), ("independent", "shares")),
+    "meta data": (lambda: Task(mlp(), (INPUTS.to("meta"), LABELS)), ("train", "meta device")),
+    "sparse data": (lambda: Task(mlp(), (INPUTS.to_sparse(), LABELS)), ("dense", "to_dense")),
+    "flat ids": (lambda: Task(nn.Embedding(5, 5), torch.ones(20).long()), ("token ids", "(16,)")),
+    "empty batch": (
+        lambda: Task(mlp(), DataLoader(Late(GOOD), 4, collate_fn=lambda rows: []), GOOD),
+        ("a batch as a tensor", "collate_fn"),
+    ),
+    "epochs infinite": (lambda: Task(mlp(), GOOD, epochs=float("inf")), ("epochs", "inf")),
+    "epochs NaN": (lambda: Task(mlp(), GOOD, epochs=float("nan")), ("epochs", "nan")),
+    "name": (lambda: Task(mlp(), GOOD, name=5), ("name as text", "5")),
+    "column of labels": (lambda: Task(mlp(), (INPUTS, LABELS[:, None])), ("squeeze(1)",)),
+    "real labels": (lambda: Task(mlp(), (INPUTS, LABELS.float())), (".long()",)),
+    "real labels, cross-entropy": (
+        lambda: Task(mlp(), (INPUTS, LABELS.float()), loss="cross_entropy"), ("targets.long()",),
+    ),
+    **{
+        f"training step {name}": (
+            lambda value=value: Task(mlp(), GOOD, training_step=_step_in_training(value)), words,
+        )
+        for name, value, words in (
+            ("None", lambda loss: None, ("one number", "None")),
+            ("float", lambda loss: 1.0, ("one number", "float")),
+            ("vector", lambda loss: loss.expand(2), ("one number", "(2,)")),
+            ("detached", Tensor.detach, ("without a gradient",)),
+        )
+    },
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_torchscript_is_refused() -> None:
+    model = torch.jit.script(mlp())
+    for given in (model, lambda: torch.jit.script(mlp())):
+        with pytest.raises(UserError, match="TorchScript"):
+            Task(given, GOOD, steps=1).prepared  # noqa: B018
+
+
+class Broken(Late):
+    def __getitem__(self, index: int) -> Any:
+        raise KeyError("own")
+
+
+def test_an_error_of_the_users_own_code_passes_as_it_is() -> None:
+    with pytest.raises(KeyError, match="own"):
+        Task(mlp(), Broken(None), GOOD).prepared  # noqa: B018
+
+
+def test_hooks_of_parameters_are_not_copied_and_it_is_said() -> None:
+    model = mlp()
+    assert not any("hooks" in note for note in Task(model, GOOD, steps=1).prepared.notes)
+    model[0].weight.register_hook(lambda gradient: gradient)
+    assert any("0.weight" in note for note in Task(model, GOOD, steps=1).prepared.notes)
+
+
+class Endless(IterableDataset[tuple[Tensor, Tensor]]):
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            yield INPUTS[0], LABELS[0]
+
+
+def test_a_stream_without_an_end_gives_fifty_batches_to_validate() -> None:
+    prepared = Task(made(mlp), Endless(), steps=1, batch_size=4).prepared
+    assert prepared.batch_size == 4
+    assert len(prepared.validation) == 200
+    assert any("50 of these" in note for note in prepared.notes)
+
+
+def test_a_stream_without_an_end_has_no_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("probes.data._MOST_BATCHES", 30)
+    with pytest.raises(UserError, match="give steps"):
+        Task(made(mlp), Endless(), batch_size=4).prepared  # noqa: B018
+
+
+def test_whole_numbers_of_numpy_are_taken() -> None:
+    task = Task(made(mlp), GOOD, steps=np.int64(3), batch_size=np.int32(5))  # type: ignore[arg-type]
+    assert (task.prepared.steps, task.prepared.batch_size) == (3, 5)
+    assert type(task.steps) is int
 
 
 @pytest.mark.parametrize("name", BAD)

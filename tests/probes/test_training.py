@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from cases import CASES, classes_of, convolutional, draw, made, mlp
@@ -442,6 +443,12 @@ def test_loaders_with_an_order_of_their_own() -> None:
         (_task, _recipe(), {"steps": 0}, "steps"),
         (_task, _recipe(), {"steps": -3}, "steps"),
         (_task, _recipe(), {"stop_after": 0}, "stop_after"),
+        (_task, _recipe(), {"steps": 2.0}, "steps"),
+        (_task, _recipe(), {"steps": True}, "steps"),
+        (_task, _recipe(), {"seed": -1}, "seed as a whole number in [0, 9223372036854775808)"),
+        (_task, _recipe(), {"seed": 2**63}, "seed"),
+        (_task, _recipe(), {"seed": 1.0}, "seed"),
+        (_task, _recipe(), {"seed": None}, "seed"),
         (_task, _recipe(), {"device": "gpu"}, "device"),
         (lambda: Task(lambda: mlp().requires_grad_(False), (draw(9, 6), REGRESSION[0][:9, :3])),
          _recipe(), {}, "trainable"),
@@ -454,6 +461,13 @@ def test_what_cannot_be_trained_is_refused(
         train(task(), recipe, **settings)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_numpys_whole_numbers_are_taken_and_any_task_but_a_task_is_refused() -> None:
+    run = _recipe().fit(_task(), steps=np.int64(2), seed=np.int64(2))  # type: ignore[arg-type]
+    assert (run.steps, run.seed, type(run.seed)) == (2, 2, int)
+    with pytest.raises(UserError, match="a Task, got Sequential"):
+        _recipe().fit(mlp())  # type: ignore[arg-type]
 
 
 def test_it_trains_though_the_caller_has_gradients_off() -> None:

@@ -39,6 +39,9 @@ BAD = {
     "tier and budget": ("probe good.py:task --tier 16 --budget 10%", "leave one out"),
     "nonsense timeout": ("refine good.yaml --task good.py:task --timeout soon", "600s"),
     "out in no folder": ("recommend good.py:task --out nowhere/advice.json", "nowhere"),
+    "out too long": ("recommend good.py:task --out " + "x" * 300, "File name too long"),
+    "out of a null byte": ("recommend good.py:task --out x\0y", "null bytes"),
+    "out in no real folder": ("recommend good.py:task --out /proc/advice.json", "be written"),
     "out is a folder": ("recommend good.py:task --out .", "folder"),
     # the task
     "no such file": (TRAIN.format("absent.py:task"), "does not exist"),
@@ -61,6 +64,15 @@ BAD = {
     "returns a model": (TRAIN.format("wrong.py:model"), "Linear"),
     "wants arguments": (TRAIN.format("wrong.py:wants"), "argument"),
     "no such argument of Task": (TRAIN.format("wrong.py:no_such_argument"), "setps"),
+    "is async": (TRAIN.format("wrong.py:waits"), "def, not async def"),
+    "raises of its own": (TRAIN.format("wrong.py:stops"), "Stop: of its own"),
+    "closes": (TRAIN.format("wrong.py:closes"), "GeneratorExit"),
+    "leaves in the loop": (TRAIN.format("wrong.py:leaves_in_the_loop"), "SystemExit: 0"),
+    "raises of its own in the loop": (TRAIN.format("wrong.py:stops_in_the_loop"), "halfway"),
+    "closes in the loop": (TRAIN.format("wrong.py:closes_in_the_loop"), "GeneratorExit"),
+    "leaves in the model": (TRAIN.format("wrong.py:leaves_in_the_model"), "SystemExit: 3"),
+    "coloured and long": (TRAIN.format("wrong.py:coloured"), "ValueError: red long"),
+    "a very long name": (TRAIN.format("x" * 300 + ":task"), "xxx"),
     "raises in the loop": (TRAIN.format("wrong.py:raises_later"), "on the fourth call"),
     # what the task holds
     "output does not fit": (TRAIN.format("wrong.py:output_does_not_fit"), "one output per target"),
@@ -79,14 +91,31 @@ BAD = {
     "negative rate": ("train good.py:task --recipe negative.yaml", "-0.1"),
     "unknown field": ("train good.py:task --recipe field.yaml", "did you mean optimizer"),
     "no mapping": ("train good.py:task --recipe list.yaml", "mapping"),
+    "deep JSON": ("train good.py:task --recipe deep.json", "malformed"),
+    "deep YAML": ("train good.py:task --recipe deep.yaml", "malformed"),
+    "digits in JSON": ("train good.py:task --recipe digits.json", "malformed"),
+    "digits in YAML": ("train good.py:task --recipe digits.yaml", "malformed"),
+    "digits in base 16": ("train good.py:task --recipe hexadecimal.yaml", "20000 bits"),
+    "date that is none": ("train good.py:task --recipe date.yaml", "month must be in"),
+    "float that is none": ("train good.py:task --recipe no_float.yaml", "malformed"),
+    "aliases of aliases": ("train good.py:task --recipe laughs.yaml", "expected"),
+    "holds itself": ("train good.py:task --recipe itself.yaml", "as a mapping with a name"),
+    "byte order mark": ("train good.py:task --recipe marked.yaml", "did you mean adamw"),
     "rank of one recipe": ("train good.py:task --recipe good.yaml --rank 2", "rank"),
     "recipe's batch too large": ("train good.py:task --recipe large.yaml", "4000"),
     "no advice": ("refine good.yaml --task good.py:task", "advice"),
+    "tuned for an advice": ("refine tuned.json --task good.py:task", "which is a tuned file"),
     "export to nothing known": ("export good.yaml --to trch", "did you mean torch"),
     "export without a batch size": ("export no_batch.yaml --to torch", "batch_size"),
     # the knowledge base
     "README not there": ("evaluate --readme absent.md", "absent.md"),
     "no packed knowledge base": ("kb status --pack nowhere", "nowhere"),
+    "packed knowledge base is a file": ("kb status --pack good.py", "Not a directory"),
+    "packed knowledge base of a long name": ("kb status --pack " + "x" * 300, "too long"),
+    "store below a file": ("kb build --store good.py/j.log", "be written"),
+    "store in no real folder": ("kb build --store /proc/none/j.log --tasks wine-mlp-1", "store"),
+    "store too long": ("kb build --store " + "x" * 300, "be written"),
+    "pack below a file": ("kb build --store j.log --pack good.py/packed", "be written"),
     "unknown stage": ("kb build --store j.log --stages serched", "did you mean searched"),
     "unknown benchmark task": ("kb build --store j.log --tasks nothing-known", "benchmark task"),
     "store is a folder": ("kb build --store .", "add a file name"),
@@ -99,13 +128,15 @@ BAD = {
 def test_one_line_and_status_2(advisor: CommandLine, words: str, said: str) -> None:
     answer = advisor(*words.split())
     lines = answer.err.splitlines()
-    if "raises_later" in words:  # it was under way when it failed
+    if "raises_later" in words or "/proc/none" in words:  # it was under way when it failed
         lines = lines[-1:]
     assert answer.status == 2, answer.err
     assert answer.out == ""
     assert len(lines) == 1, answer.err
     assert said in lines[0]
     assert lines[0].startswith("advisor: expected ")
+    assert lines[0].isprintable()
+    assert len(lines[0]) < 1500
     assert "Traceback" not in answer.err
 
 

@@ -166,6 +166,64 @@ def test_nobody_reads() -> None:
     assert done.stderr == ""
 
 
+def test_only_results_reach_standard_output() -> None:
+    program = (
+        "import os, subprocess, sys\n"
+        "from advisor.cli import listing, main\n"
+        "run = listing.run\n"
+        "def noisy(chosen):\n"
+        "    print('noise 1')\n"
+        "    os.write(1, b'noise 2\\n')\n"
+        "    sys.__stdout__.write('noise 3\\n')\n"
+        "    subprocess.run([sys.executable, '-c', 'print(\"noise 4\")'])\n"
+        "    return run(chosen)\n"
+        "listing.run = noisy\n"
+        "main(['list', 'schedules', '--json'])\n"
+    )
+    done = _python("-c", program)
+    assert done.returncode == 0, done.stderr
+    assert "cosine" in {row["name"] for row in json.loads(done.stdout)}
+    assert sorted(done.stderr.split()[1::2]) == ["1", "2", "3", "4"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is full")
+def test_a_full_disk_is_one_line() -> None:
+    words = ("-m", "advisor", "list", "schedules")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            cwd=ROOT,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize(("closed", "status"), [(1, 2), (2, 0)])
+def test_a_closed_stream(closed: int, status: int) -> None:
+    words = [sys.executable, "-m", "advisor", "list", "schedules", "--json"]
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}>&-', "sh", *words], capture_output=True, text=True,
+        check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == status
+    if closed == 2:
+        assert json.loads(done.stdout)
+    else:
+        assert done.stdout == ""
+        assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_nothing_of_a_noisy_task_reaches_standard_output(advisor: CommandLine) -> None:
+    words = ("train", "noisy.py:task", "--recipe", "good.yaml", "--json")
+    done = _python("-m", "advisor", *words, cwd=advisor.folder)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["passes"] == 8
+    assert "noise of a step" in done.stderr
+    assert "noise at the exit" in done.stderr
+
+
 @pytest.mark.slow
 def test_as_a_module(tmp_path: Path) -> None:
     done = _python("-m", "advisor", "list", "schedules", "--json", cwd=tmp_path)

@@ -41,6 +41,22 @@ def task():
     print("printed by the function")
     return good.task()
 """,
+    "noisy.py": """
+import atexit
+import os
+
+import good
+
+atexit.register(print, "noise at the exit")
+
+def task():
+    made = good.task()
+    def training_step(model, batch):
+        os.write(1, b"noise of a step\\n")
+        return model(batch[0]).square().mean()
+    made.training_step = training_step
+    return made
+""",
     "neighbour.py": "width = 4\n",
     "wrong.py": _HEAD
     + """
@@ -90,6 +106,41 @@ def unknown_loss():
 def no_such_argument():
     return Task(model=nn.Linear(4, 3), train=(X, Y), setps=4)
 
+async def waits():
+    return Task(model=nn.Linear(4, 3), train=(X, Y), steps=4)
+
+class Stop(BaseException):
+    pass
+
+def stops():
+    raise Stop("of its own")
+
+def closes():
+    raise GeneratorExit
+
+def _ending(error):
+    def training_step(model, batch):
+        raise error
+    return Task(model=nn.Linear(4, 3), train=(X, Y), training_step=training_step, steps=4)
+
+def leaves_in_the_loop():
+    return _ending(SystemExit(0))
+
+def stops_in_the_loop():
+    return _ending(Stop("halfway"))
+
+def closes_in_the_loop():
+    return _ending(GeneratorExit())
+
+def leaves_in_the_model():
+    def model():
+        import sys
+        sys.exit(3)
+    return Task(model=model, train=(X, Y), steps=4)
+
+def coloured():
+    raise ValueError("\x1b[31mred\x1b[0m\x07 " + "long " * 500)
+
 def raises_later():
     calls = []
     def training_step(model, batch):
@@ -112,6 +163,19 @@ def raises_later():
     "negative.yaml": "optimizer: {name: adamw, lr: -0.1}\n",
     "field.yaml": "optimiser: {name: adamw}\n",
     "list.yaml": "- 1\n",
+    "deep.json": "[" * 100_000,
+    "deep.yaml": "[" * 3000,
+    "digits.json": '{"horizon": ' + "9" * 5000 + "}",
+    "digits.yaml": "horizon: " + "9" * 5000,
+    "hexadecimal.yaml": "horizon: 0x" + "f" * 5000,
+    "date.yaml": "horizon: 2024-99-99\n",
+    "no_float.yaml": 'horizon: !!float ""\n',
+    "laughs.yaml": "a0: &a0 [ha]\n"
+    + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 30))
+    + "optimizer: *a29\n",
+    "itself.yaml": "optimizer: &a [*a]\n",
+    "marked.yaml": "\ufeffoptimizer: {name: adamwx}\n",
+    "tuned.json": '{"schema": 1, "task": {}, "ranking": [], "trials": 0}',
     "large.yaml": "optimizer: {name: adamw}\nbatch_size: 4000\n",
 }
 

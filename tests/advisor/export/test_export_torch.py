@@ -274,3 +274,33 @@ def test_what_a_plain_loop_cannot_run_is_refused(monkeypatch):
     monkeypatch.setitem(catalogue._TABLES["optimizer"], "two_pass", row)
     with pytest.raises(UserError, match="two_pass, whose step is of its own"):
         export(Recipe.parse({"optimizer": "two_pass"}), None, "torch", batch_size=8)
+
+
+@pytest.mark.parametrize("steps", [0, -3])
+def test_a_budget_of_nothing_is_refused(plain, steps):
+    with pytest.raises(ValueError, match=f"total_steps must be at least 1, got {steps}"):
+        plain.train(torch.nn.Linear(3, 2), [], None, steps)
+
+
+def test_validating_moves_no_random_stream(tmp_path):
+    model = _write("stopping_early", tmp_path)
+    recipe = cases.load(tmp_path / "stopping_early.py")
+    inputs, targets = cases.make_data(model, 96, seed=1)
+
+    def losses_with(draws):
+        losses = []
+
+        def loss_fn(outputs, targets):
+            losses.append(torch.nn.functional.cross_entropy(outputs, targets))
+            return losses[-1]
+
+        def validate(model):
+            torch.rand(draws)
+            return -float(len(losses))  # always better: runs to the end
+
+        torch.manual_seed(0)
+        batches = recipe.shuffled_batches(inputs, targets)
+        recipe.train(cases.make_mlp(), batches, loss_fn, 8, validate=validate)
+        return [loss.item() for loss in losses]
+
+    assert losses_with(draws=5) == losses_with(draws=0)

@@ -25,6 +25,16 @@ def _names(model: nn.Module, group: dict[str, Any]) -> set[str]:
     return {name for name, parameter in model.named_parameters() if id(parameter) in held}
 
 
+@pytest.mark.parametrize(
+    ("model", "steps", "words"),
+    [("net", 3, "torch.nn.Module"), (None, 3, "NoneType"), (mlp(), 2.0, "total_steps"),
+     (mlp(), 0, "total_steps"), (mlp(), True, "total_steps")],
+)  # fmt: skip
+def test_what_cannot_be_built_is_refused(model: Any, steps: Any, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        Recipe.parse({}).build(model, steps)
+
+
 def test_decay_spares_norms_biases_and_embeddings() -> None:
     model = made(Transformer)
     optimizer = build_optimizer(_optimizer("adamw", weight_decay=0.3), model)
@@ -155,7 +165,7 @@ def test_what_a_plain_loop_cannot_run_names_fit(extra: dict[str, Any], word: str
 
 @pytest.mark.parametrize("steps", [0, -1, 2.5, "10"])
 def test_a_number_of_steps_that_is_none(steps: Any) -> None:
-    with pytest.raises(UserError, match="total_steps above 0"):
+    with pytest.raises(UserError, match="total_steps as a whole number above 0"):
         Recipe().build(mlp(), steps)
 
 
