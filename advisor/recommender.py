@@ -297,8 +297,8 @@ def _short_list(pool: Sequence[Recipe], order: Sequence[int], test: Applicable) 
             chosen.append(int(index))
     if not chosen:
         raise UserError(
-            "a model that some optimizer can train", "one on which none could step",
-            "check parameters and dtypes",
+            "a model that some optimizer can train",
+            f"one on which none could step ({test.last_failure})", "check parameters and dtypes",
         )  # fmt: skip
     return chosen
 

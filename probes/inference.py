@@ -223,15 +223,21 @@ def check_labels(targets: Tensor, classes: int, ignored: int = IGNORED) -> None:
         )  # fmt: skip
 
 
-def check_scalar(objective: Objective, model: nn.Module, batch: Batch, finite: bool = True) -> None:
-    """Refuse a loss that is not one number (a finite one, if wanted) with a gradient."""
+def check_scalar(
+    objective: Objective, model: nn.Module, batch: Batch, training: bool = False
+) -> None:
+    """Refuse a loss that is not one finite number with a gradient.
+
+    A model in ``training`` mode may be noisy: there the loss need not be finite.
+    """
     try:
         value = objective(model, batch)
     except UserError:
         raise
     except Exception as error:
         raise UserError(
-            f"the loss {objective.loss_name} to take the model's output",
+            f"the loss {objective.loss_name} to take the model's output"
+            + (" in training mode" if training else ""),
             f"{type(error).__name__}: {error}", "check that model, targets and loss fit",
         ) from error  # fmt: skip
     if not isinstance(value, Tensor) or value.numel() != 1:
@@ -239,7 +245,7 @@ def check_scalar(objective: Objective, model: nn.Module, batch: Batch, finite: b
         raise UserError(
             "a loss that is one number (a scalar tensor)", str(what), "reduce it by mean"
         )
-    if finite and not bool(torch.isfinite(value).all()):
+    if not training and not bool(torch.isfinite(value).all()):
         check_weights(model)
         raise UserError(
             f"a finite loss {objective.loss_name} before training", str(value.detach().item()),

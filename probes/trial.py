@@ -36,7 +36,7 @@ def check_sets(
         if role != "train":
             _evaluated(objective, model, batch, role, ignored, yes_or_no)
     model.train()
-    check_scalar(objective, model, first["train"], finite=False)
+    check_scalar(objective, model, first["train"], training=True)
 
 
 def _evaluated(

@@ -224,8 +224,8 @@ def test_odd_models_do_not_crash() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_scripted_model_says_what_it_can() -> None:
-    found = model_of(torch.jit.script(mlp()), 12, 5)
+def test_a_model_with_a_scripted_part_says_what_it_can() -> None:
+    found = model_of(nn.Sequential(torch.jit.script(mlp())), 12, 5)
     assert found["model.parameters"] == 739
     assert found["model.output_scale"] > 0
     assert not {"model.depth", "model.share_other", "model.activation_saturating"} & set(found)
