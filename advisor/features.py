@@ -168,11 +168,11 @@ def task_features(values: Mapping[str, float], steps: int, batch_size: int) -> d
     classes, chance = get("data.classes"), get("data.chance_loss")
     found = {
         "log_steps": log10(steps),
-        "log_epochs": log10(steps * batch_size / samples) if samples == samples else _MISSING,
+        "log_epochs": log10(steps * batch_size / samples) if samples > 0 else _MISSING,
         "log_batch": math.log2(batch_size),
         "log_samples": log10(samples),
         "log_parameters": log10(parameters),
-        "parameters_per_sample": log10(parameters / samples) if samples == samples else _MISSING,
+        "parameters_per_sample": log10(parameters / samples) if samples > 0 else _MISSING,
         "depth": get("model.depth"),
         "log_width": log10(get("model.width")) / math.log10(2),
         "classification": get("data.target_classification"),

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from knowledge_base.journal import Journal
 from knowledge_base.pool import Pool
 from knowledge_base.reference import reference_recipes
 from knowledge_base.stages import STAGES, Plan, State
-from knowledge_base.store import Journal
 from knowledge_base.tasks import task_row, task_rows
 from knowledge_base.work import Item, run_item
 from probes.errors import unknown_name

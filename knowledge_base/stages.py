@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from knowledge_base.journal import Journal
 from knowledge_base.reference import landmarks
-from knowledge_base.store import Journal
 from knowledge_base.tasks import task_row
 from knowledge_base.work import Item, built_task
 from probes.recipe.schema import Recipe

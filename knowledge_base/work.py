@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from knowledge_base.store import Role, RunRecord
+from knowledge_base.journal import Role, RunRecord
 from knowledge_base.tasks import make_task, task_row
 from probes.errors import UserError
 from probes.recipe.schema import Recipe

@@ -105,7 +105,8 @@ def run_build(chosen: argparse.Namespace) -> str:
         raise UserError("--stages or --profiles-only", "both", "leave one out")
     from knowledge_base.build import build
     from knowledge_base.fetch import cache_directory
-    from knowledge_base.store import Journal, pack
+    from knowledge_base.journal import Journal
+    from knowledge_base.store import pack
     from knowledge_base.tasks import task_row
 
     store = chosen.store or cache_directory() / "journal.log"

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from advisor.features import TASK_UNITS, task_features
+from knowledge_base.journal import Journal, RunRecord
 from knowledge_base.reference import landmarks, reference_recipes
-from knowledge_base.store import Journal, RunRecord, pack
+from knowledge_base.store import pack
 from knowledge_base.tasks import TaskRow, task_rows
 from probes.recipe.schema import Recipe
 

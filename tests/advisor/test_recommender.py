@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from advisor import Advice, recommend, shipped
 from advisor.candidates import alike
-from advisor.recommender import RANKED, UNSEEN_MARGIN
+from advisor.ranking import RANKED, UNSEEN_MARGIN
 from knowledge_base.reference import COPIED
 from probes.errors import UserError
 from probes.recipe.schema import Recipe

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from knowledge_base.build import Progress, build
+from knowledge_base.journal import Journal
 from knowledge_base.reference import reference_recipes
 from knowledge_base.stages import State, tiers_for
-from knowledge_base.store import Journal
 from probes.errors import UserError
 from probes.recipe.schema import Recipe
 
@@ -174,7 +174,7 @@ def test_refusals_are_recorded_and_not_tried_again(tmp_path: Path) -> None:
 def test_profiles_are_taken_once_unless_asked(tmp_path: Path) -> None:
     store = tmp_path / "journal.log"
     task = TASKS[0]
-    wanted = [(task, tier, seed) for tier in (16, 64) for seed in (0, 1, 2)]
+    wanted = [(task, tier, seed) for tier in (16, 64, 256) for seed in (0, 1, 2)]
 
     def profiles() -> list[tuple[str, int, int]]:
         return [(record["task"], record["tier"], record["seed"])

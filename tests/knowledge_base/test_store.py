@@ -17,9 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from knowledge_base.journal import Journal, RunRecord
 from knowledge_base.store import (
-    Journal,
-    RunRecord,
     check_hashes,
     load_profiles,
     load_recipes,
@@ -159,7 +158,7 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
             pass
         script = (
             "import sys, pathlib\n"
-            "from knowledge_base.store import Journal\n"
+            "from knowledge_base.journal import Journal\n"
             "from probes.errors import UserError\n"
             "try:\n"
             "    with Journal(pathlib.Path(sys.argv[1])): pass\n"

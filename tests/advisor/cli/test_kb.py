@@ -7,7 +7,8 @@ import json
 import pytest
 from user_files import CommandLine
 
-from knowledge_base.store import Journal, RunRecord, pack
+from knowledge_base.journal import Journal, RunRecord
+from knowledge_base.store import pack
 from probes.recipe.schema import Recipe
 
 NUMBERS = ("tasks", "datasets", "families", "runs", "curves", "bytes")

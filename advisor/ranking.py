@@ -1,0 +1,138 @@
+"""From a profile to a ranking: scores, candidates, a short list, evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from advisor.advice import Candidate, Cost, Expected
+from advisor.candidates import Applicable, alike, applicable, neighbours
+from advisor.evidence import evidence, nearest_reference
+from advisor.features import Matrix, task_features
+from advisor.goal import HORIZONS, Goal, rank_fastest, wanted_regret
+from advisor.shipped import Loaded
+from probes.errors import UserError
+from probes.profile import Profile
+from probes.recipe.schema import Recipe
+from probes.task import Task
+
+RANKED = 10
+_PROMISING = 12
+UNSEEN_MARGIN = 0.05
+"""How much better than every reference recipe a recipe no task has run must be predicted to be:
+the best of many predictions is better than it is."""
+
+
+def rank(
+    task: Task, profile: Profile, loaded: Loaded, goal: Goal, memory: int | None
+) -> tuple[tuple[Candidate, ...], bool, str]:
+    """The ranking, whether the meta-model abstained, and why in words."""
+    model, prepared = loaded.model, task.prepared
+    features = task_features(profile.values, prepared.steps, prepared.batch_size)
+    similarity = model.similarities(features)
+    test = Applicable(task, memory)
+    known = applicable(model.recipes, test)
+    if not known:
+        why = test.reason(model.recipes[0]) or ""
+        fix = "raise max_memory" if memory is not None else "change the model as it says"
+        raise UserError("a recipe that can serve this task", f"none: {why}", fix)
+    abstained = model.abstains(features)
+    margin = np.zeros(0)
+    if abstained:
+        means = {recipe.key: model.means[i] for i, recipe in enumerate(model.recipes)}
+        portfolio = [model.recipes[i] for i in model.portfolio]
+        pool = [recipe for recipe in portfolio if test.reason(recipe) is None] or known
+
+        def score(recipes: Sequence[Recipe]) -> Matrix:
+            return np.asarray([means[recipe.key] for recipe in recipes])
+
+        scores = score(pool)
+        order = list(range(len(pool)))
+        reason = (
+            f"the nearest known task has similarity {similarity.max():.2f}, below "
+            f"{model.floor:.2f}; the portfolio that serves all known tasks best answers"
+        )
+    else:
+
+        def score(recipes: Sequence[Recipe]) -> Matrix:
+            return model.scores(features, recipes, prepared.steps, prepared.batch_size)
+
+        pool, scores, margin = _scored(known, score)
+        order = [int(i) for i in (scores + margin).argsort(kind="stable")]
+        nearest = model.names[int(similarity.argmax())]
+        reason = (
+            f"the profile (tier {profile.tier}) is most like {nearest} "
+            f"(similarity {similarity.max():.2f} of 1); ranked by predicted regret"
+        )
+    if goal.name == "fastest":
+        wanted, words = wanted_regret(goal, score, profile, loaded, similarity)
+        promising = [pool[i] for i in order]
+        horizons = (1.0,) if abstained else HORIZONS  # the portfolio is known as it ran
+        pool, scores, order, why = rank_fastest(
+            promising, score, horizons, wanted, words, loaded, prepared
+        )
+        reason = f"{reason}; {why}"
+    chosen = _short_list(pool, order, test)
+    ranking = tuple(
+        _candidate(pool[i], float(scores[i]), loaded, similarity, profile, test, task)
+        for i in chosen
+    )
+    return ranking, abstained, reason
+
+
+def _scored(
+    known: list[Recipe], score: Callable[[Sequence[Recipe]], Matrix]
+) -> tuple[list[Recipe], Matrix, Matrix]:
+    """Reference recipes and neighbours of the best of them, scores, and margins for the order."""
+    first = score(known)
+    promising = [known[i] for i in first.argsort(kind="stable")[:_PROMISING]]
+    keys = {recipe.key for recipe in known}
+    near = [recipe for recipe in neighbours(promising) if recipe.key not in keys]
+    if not near:
+        return known, first, np.zeros(len(known))
+    margin = np.concatenate([np.zeros(len(known)), np.full(len(near), UNSEEN_MARGIN)])
+    return [*known, *near], np.concatenate([first, score(near)]), margin
+
+
+def _short_list(pool: Sequence[Recipe], order: Sequence[int], test: Applicable) -> list[int]:
+    """The first of the order, without near repetitions and without what cannot step."""
+    chosen: list[int] = []
+    for index in order:
+        if len(chosen) == RANKED:
+            break
+        if any(alike(pool[index], pool[other]) for other in chosen):
+            continue
+        if test.steps_once(pool[index]):
+            chosen.append(int(index))
+    if not chosen:
+        raise UserError(
+            "a model that some optimizer can train",
+            f"one on which none could step ({test.last_failure})", "check parameters and dtypes",
+        )  # fmt: skip
+    return chosen
+
+
+def _candidate(
+    recipe: Recipe, score: float, loaded: Loaded, similarity: Matrix, profile: Profile,
+    test: Applicable, task: Task,
+) -> Candidate:  # fmt: skip
+    model, prepared = loaded.model, task.prepared
+    per_pass = profile.seconds_per_pass
+    _, same = nearest_reference(model, recipe)
+    lines = evidence(model, recipe, similarity, profile.values)
+    if not same:
+        lines = (*lines, "no known task ran exactly this recipe: its score is a prediction")
+    low, high = model.interval(score)
+    return Candidate(
+        recipe=recipe.with_(batch_size=recipe.batch_size or prepared.batch_size),
+        expected=Expected(score=min(max(score, 0.0), 1.0), low=low, high=high),
+        cost=Cost(
+            seconds_per_step=(
+                None if per_pass is None else per_pass * loaded.step_ratio(recipe, prepared)
+            ),
+            passes_per_step=recipe.passes_per_step,
+            state_bytes=test.state_bytes(recipe),
+        ),
+        evidence=lines,
+    )
