@@ -20,9 +20,9 @@ SEEDS = (101, 102, 103)
 TRIALS = 15
 
 
-def steps_to(run: Run, target: float) -> int | None:
-    """Steps of the first point of the curve at or below a validation loss."""
-    return next((p.step for p in run.curve if p.validation["loss"] <= target), None)
+def steps_to(run: Run, target: float, budget: int) -> int:
+    """Steps of the first point at or below a validation loss; a miss counts as the budget."""
+    return next((p.step for p in run.curve if p.validation["loss"] <= target), budget)
 
 
 def train_all(recipe: Recipe, task: Task) -> list[Run]:
@@ -62,10 +62,10 @@ def main() -> None:
         tests = [run.test for run in found if run.test is not None]
         loss = median(test["loss"] for test in tests)
         score = median(test[metric] for test in tests) if metric else float("nan")
-        reached = [step for run in found if (step := steps_to(run, target)) is not None]
-        steps = f"{median(reached):.0f}" if len(reached) == len(found) else "not reached"
-        print(f"{name:28}{loss:>11.4f}{score:>15.4f}{steps:>17}")
-    print(f"(medians over seeds {SEEDS}; target: validation loss {target:.4f})")
+        steps = median(steps_to(run, target, advice.task.steps) for run in found)
+        print(f"{name:28}{loss:>11.4f}{score:>15.4f}{steps:>17.0f}")
+    print(f"(medians over seeds {SEEDS}; target: validation loss {target:.4f};")
+    print(f" a run that misses it counts as {advice.task.steps} steps)")
     print(
         f"probe: {advice.probe.passes:.1f} passes, {advice.probe.share:.1%} of one full training; "
         f"refinement: {tuned.passes / advice.task.steps:.1f} full trainings"
