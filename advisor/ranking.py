@@ -20,8 +20,12 @@ from probes.task import Task
 RANKED = 10
 _PROMISING = 12
 UNSEEN_MARGIN = 0.05
-"""How much better than every reference recipe a recipe no task has run must be predicted to be:
-the best of many predictions is better than it is."""
+"""What is added to the score of a recipe that no known task has run: the best of many predictions
+is better than it is, so such a recipe must be predicted better by this much to be put first."""
+_DOUBT = (
+    "no known task ran exactly this recipe: its score is a prediction, raised by "
+    f"{UNSEEN_MARGIN:g} for the doubt"
+)
 
 
 def rank(
@@ -38,7 +42,6 @@ def rank(
         fix = "raise max_memory" if memory is not None else "change the model as it says"
         raise UserError("a recipe that can serve this task", f"none: {why}", fix)
     abstained = model.abstains(features)
-    margin = np.zeros(0)
     if abstained:
         means = {recipe.key: model.means[i] for i, recipe in enumerate(model.recipes)}
         portfolio = [model.recipes[i] for i in model.portfolio]
@@ -58,8 +61,8 @@ def rank(
         def score(recipes: Sequence[Recipe]) -> Matrix:
             return model.scores(features, recipes, prepared.steps, prepared.batch_size)
 
-        pool, scores, margin = _scored(known, score)
-        order = [int(i) for i in (scores + margin).argsort(kind="stable")]
+        pool, scores = _scored(known, score)
+        order = [int(i) for i in scores.argsort(kind="stable")]
         nearest = model.names[int(similarity.argmax())]
         reason = (
             f"the profile (tier {profile.tier}) is most like {nearest} "
@@ -83,16 +86,15 @@ def rank(
 
 def _scored(
     known: list[Recipe], score: Callable[[Sequence[Recipe]], Matrix]
-) -> tuple[list[Recipe], Matrix, Matrix]:
-    """Reference recipes and neighbours of the best of them, scores, and margins for the order."""
+) -> tuple[list[Recipe], Matrix]:
+    """Reference recipes and neighbours of the best of them, with their scores."""
     first = score(known)
     promising = [known[i] for i in first.argsort(kind="stable")[:_PROMISING]]
     keys = {recipe.key for recipe in known}
     near = [recipe for recipe in neighbours(promising) if recipe.key not in keys]
     if not near:
-        return known, first, np.zeros(len(known))
-    margin = np.concatenate([np.zeros(len(known)), np.full(len(near), UNSEEN_MARGIN)])
-    return [*known, *near], np.concatenate([first, score(near)]), margin
+        return known, first
+    return [*known, *near], np.concatenate([first, score(near) + UNSEEN_MARGIN])
 
 
 def _short_list(pool: Sequence[Recipe], order: Sequence[int], test: Applicable) -> list[int]:
@@ -122,7 +124,7 @@ def _candidate(
     _, same = nearest_reference(model, recipe)
     lines = evidence(model, recipe, similarity, profile.values)
     if not same:
-        lines = (*lines, "no known task ran exactly this recipe: its score is a prediction")
+        lines = (*lines, _DOUBT)
     low, high = model.interval(score)
     return Candidate(
         recipe=recipe.with_(batch_size=recipe.batch_size or prepared.batch_size),
