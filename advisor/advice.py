@@ -92,7 +92,75 @@ class ProbeCost(_Frozen):
     share: float
 
 
-class Advice(_Frozen):
+class Finalist(_Frozen):
+    """A recipe that was rerun on fresh seeds.
+
+    Attributes:
+        recipe: The recipe.
+        validation: Final validation loss per fresh seed.
+        median: Their median.
+        origin: Where it came from ("ranking 1", "trial 17").
+    """
+
+    recipe: Recipe
+    validation: tuple[float, ...]
+    median: float
+    origin: str
+
+
+class _Answer(_Frozen):
+    """What ``recommend`` and ``refine`` answer with: a ranking for a task, written and read."""
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    task: TaskFacts
+
+    def ranked(self, rank: int) -> Recipe:
+        """The recipe of a rank, 1 the best.
+
+        Raises:
+            UserError: There is no such rank.
+        """
+        entries: tuple[Candidate | Finalist, ...] = self.__dict__["ranking"]
+        is_whole = isinstance(rank, int) and not isinstance(rank, bool)
+        if not is_whole or not 1 <= rank <= len(entries):
+            raise UserError(
+                f"a rank from 1 to {len(entries)}", repr(rank), "choose one of the ranking"
+            )
+        return entries[rank - 1].recipe
+
+    @property
+    def best(self) -> Recipe:
+        """The recipe ranked first."""
+        return self.ranked(1)
+
+    def export(self, path: str | Path | None = None, to: str = "torch", rank: int = 1) -> str:
+        """Write the recipe of that rank as a file; returns its text."""
+        from advisor.export import export
+
+        return export(
+            self.ranked(rank), path, to, batch_size=self.task.batch_size, steps=self.task.steps,
+            task_name=self.task.name,
+        )  # fmt: skip
+
+    def save(self, path: str | Path) -> None:
+        """Write as JSON."""
+        write_text(as_path(path), self.to_json() + "\n")
+
+    def to_json(self) -> str:
+        """As JSON text."""
+        return self.model_dump_json(by_alias=True, indent=1)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what ``save`` wrote.
+
+        Raises:
+            UserError: The file is missing, torn, of a newer release, or something else.
+        """
+        return _parse(cls, path)
+
+
+class Advice(_Answer):
     """The answer of ``recommend``.
 
     Attributes:
@@ -104,8 +172,6 @@ class Advice(_Frozen):
         reason: Why this answer, in words.
     """
 
-    schema_version: Literal[1] = Field(default=1, alias="schema")
-    task: TaskFacts
     profile: dict[str, Any]
     ranking: tuple[Candidate, ...]
     probe: ProbeCost
@@ -118,11 +184,6 @@ class Advice(_Frozen):
         return isinstance(other, Advice) and self.to_json() == other.to_json()
 
     __hash__ = None  # type: ignore[assignment]  # the profile is a dict
-
-    @property
-    def best(self) -> Recipe:
-        """The recipe ranked first."""
-        return self.ranking[0].recipe
 
     def attach(self, task: Task) -> Self:
         """Remember the live task, so that ``refine`` needs no argument."""
@@ -151,45 +212,8 @@ class Advice(_Frozen):
             progress=progress, device=device,
         )  # fmt: skip
 
-    def export(self, path: str | Path | None = None, to: str = "torch", rank: int = 1) -> str:
-        """Write the recipe of that rank as a file; returns its text."""
-        return _export(self, path, to, rank)
 
-    def save(self, path: str | Path) -> None:
-        """Write the advice as JSON."""
-        write_text(as_path(path), self.to_json() + "\n")
-
-    def to_json(self) -> str:
-        """The advice as JSON text."""
-        return self.model_dump_json(by_alias=True, indent=1)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read advice that ``save`` wrote.
-
-        Raises:
-            UserError: The file is missing, torn, of a newer release, or no advice.
-        """
-        return _parse(cls, path)
-
-
-class Finalist(_Frozen):
-    """A recipe that was rerun on fresh seeds.
-
-    Attributes:
-        recipe: The recipe.
-        validation: Final validation loss per fresh seed.
-        median: Their median.
-        origin: Where it came from ("ranking 1", "trial 17").
-    """
-
-    recipe: Recipe
-    validation: tuple[float, ...]
-    median: float
-    origin: str
-
-
-class Tuned(_Frozen):
+class Tuned(_Answer):
     """The answer of ``refine``.
 
     Attributes:
@@ -201,39 +225,11 @@ class Tuned(_Frozen):
         seconds: Wall time of this call.
     """
 
-    schema_version: Literal[1] = Field(default=1, alias="schema")
-    task: TaskFacts
     ranking: tuple[Finalist, ...]
     trials: int
     pruned: int
     passes: float
     seconds: float
-
-    @property
-    def best(self) -> Recipe:
-        """The recipe with the best median over fresh seeds."""
-        return self.ranking[0].recipe
-
-    def export(self, path: str | Path | None = None, to: str = "torch", rank: int = 1) -> str:
-        """Write the recipe of that rank as a file; returns its text."""
-        return _export(self, path, to, rank)
-
-    def save(self, path: str | Path) -> None:
-        """Write as JSON."""
-        write_text(as_path(path), self.to_json() + "\n")
-
-    def to_json(self) -> str:
-        """As JSON text."""
-        return self.model_dump_json(by_alias=True, indent=1)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read what ``save`` wrote.
-
-        Raises:
-            UserError: The file is missing, torn, of a newer release, or something else.
-        """
-        return _parse(cls, path)
 
 
 def load_ranked(path: str | Path, rank: int = 1) -> tuple[Recipe, TaskFacts | None]:
@@ -252,16 +248,7 @@ def load_ranked(path: str | Path, rank: int = 1) -> tuple[Recipe, TaskFacts | No
         return Recipe.parse(data), None
     kind: type[Advice] | type[Tuned] = Advice if "profile" in data else Tuned
     answer = _parse(kind, path)
-    return _ranked(answer, rank), answer.task
-
-
-def _ranked(answer: Advice | Tuned, rank: int) -> Recipe:
-    is_whole = isinstance(rank, int) and not isinstance(rank, bool)
-    if not is_whole or not 1 <= rank <= len(answer.ranking):
-        raise UserError(
-            f"a rank from 1 to {len(answer.ranking)}", repr(rank), "choose one of the ranking"
-        )
-    return answer.ranking[rank - 1].recipe
+    return answer.ranked(rank), answer.task
 
 
 def _parse(model: type[T], path: str | Path) -> T:
@@ -291,12 +278,3 @@ def _parse(model: type[T], path: str | Path) -> T:
             f"a file written by advisor ({model.__name__.lower()})",
             f"{path} whose field {where} is wrong: {first['msg'].lower()}", "write it again",
         ) from None  # fmt: skip
-
-
-def _export(answer: Advice | Tuned, path: str | Path | None, to: str, rank: int) -> str:
-    from advisor.export import export
-
-    return export(
-        _ranked(answer, rank), path, to, batch_size=answer.task.batch_size,
-        steps=answer.task.steps, task_name=answer.task.name,
-    )  # fmt: skip
