@@ -97,6 +97,7 @@ def test_python_without_pip_says_how_to_get_it(tmp_path, monkeypatch):
         ("one.csv.bz2", bz2.compress(b"1,2\n")),
         ("one.csv.zip", zipped({"inside.csv": b"1,2\n"})),
     ],
+    ids=["plain", "gzip", "bzip2", "zip"],  # the bytes hold the time of day
 )
 def test_members_come_decompressed(tmp_path, name, content):
     path = tmp_path / "any.whl"
