@@ -143,21 +143,3 @@ def neighbours(promising: Sequence[Recipe], known: Sequence[Recipe]) -> list[Rec
                     )
                     found.setdefault(changed.key, changed)
     return list(found.values())
-
-
-def alike(left: Recipe, right: Recipe) -> bool:
-    """Whether two recipes are nearly the same guess.
-
-    Same optimizer, schedule, normalization and horizon, rates within a factor of 1.6. Decay,
-    clipping and early stopping may differ: they change an outcome less than another optimizer,
-    schedule or rate does, and a short list of five should not be spent on them.
-    """
-    ratio = left.optimizer.number("lr") / right.optimizer.number("lr")
-    return (
-        left.optimizer.name == right.optimizer.name
-        and left.schedule.name == right.schedule.name
-        and left.normalization == right.normalization
-        and left.averaging == right.averaging
-        and left.horizon == right.horizon
-        and 1 / 1.6 < ratio < 1.6
-    )

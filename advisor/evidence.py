@@ -8,8 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.features import Matrix, update_of
-from advisor.knowledge import recipe_matrix
+from advisor.features import Matrix, recipe_matrix, update_of
 from advisor.meta_model import MetaModel
 from knowledge_base.reference import COPIED
 from probes.measures.landmark_run import LANDMARK

@@ -15,14 +15,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.feature_table import PAIR_UNITS, RECIPE_UNITS, TASK_UNITS
+from advisor.feature_table import (
+    PAIR_UNITS,
+    RECIPE_GROUPS,
+    RECIPE_UNITS,
+    TASK_GROUPS,
+    TASK_UNITS,
+)
 from probes.recipe import catalogue
 from probes.recipe.compatibility import REPARAMETRIZING
 from probes.recipe.method import UPDATES
 from probes.recipe.schema import Recipe
 
 Matrix = NDArray[np.float64]
-VERSION = 3
+VERSION = 4
 """Raised whenever a feature changes its meaning."""
 _MISSING = float("nan")
 
@@ -150,6 +156,48 @@ def recipe_features(recipe: Recipe) -> dict[str, float]:
         "other_norm": float(norm in ("none", "group", "instance")),
     }
     return {name: found[name] for name in RECIPE_UNITS}
+
+
+def recipe_matrix(recipes: Sequence[Recipe]) -> Matrix:
+    """(n, q) recipe features: columns as RECIPE_UNITS, then 0 or 1 for each optimizer's name.
+
+    Two optimizers of one kind with one rate have the same features; the names let the Gaussian
+    tell them apart, and carry what is known of an optimizer over to its other rates.
+    """
+    names = optimizer_names()
+    rows = [
+        [
+            *recipe_features(recipe).values(),
+            *(float(recipe.optimizer.name == name) for name in names),
+        ]
+        for recipe in recipes
+    ]
+    return np.asarray(rows, dtype=np.float64).reshape(len(rows), len(RECIPE_UNITS) + len(names))
+
+
+def optimizer_names() -> list[str]:
+    """The optimizers that ``recipe_matrix`` has a column for, in their order."""
+    return list(catalogue.table("optimizer"))
+
+
+def recipe_groups() -> list[list[int]]:
+    """Columns of ``recipe_matrix`` that share a length scale; the last are the names."""
+    return [*columns_of(RECIPE_GROUPS, list(RECIPE_UNITS)), name_columns()]
+
+
+def name_columns() -> list[int]:
+    """Columns of ``recipe_matrix`` that tell the optimizer's name."""
+    return [len(RECIPE_UNITS) + place for place in range(len(optimizer_names()))]
+
+
+def task_groups() -> list[list[int]]:
+    """Columns of a task's features that share a length scale."""
+    return columns_of(TASK_GROUPS, list(TASK_UNITS))
+
+
+def columns_of(groups: Mapping[str, Sequence[str]], names: Sequence[str]) -> list[list[int]]:
+    """Indices of each group's members among the names."""
+    return [[names.index(member) for member in members] for members in groups.values()]
 
 
 def pair_features(

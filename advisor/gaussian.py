@@ -38,14 +38,21 @@ class Standard:
     deviation: Matrix
 
     @classmethod
-    def of(cls, rows: Matrix) -> Standard:
-        """Means and deviations of the columns, missing values left out."""
+    def of(cls, rows: Matrix, kept: Sequence[int] = ()) -> Standard:
+        """Means and deviations of the columns, missing values left out.
+
+        Args:
+            rows: (n, p) values, NaN missing.
+            kept: Columns that stay on their own scale (0 or 1 for a name).
+        """
         known = np.isfinite(rows)
         count = np.maximum(known.sum(0), 1)
         mean = np.where(known, rows, 0.0).sum(0) / count
         spread = np.where(known, rows - mean, 0.0)
         deviation = np.sqrt((spread**2).sum(0) / count)
-        return cls(mean, np.where(deviation > 1e-9, deviation, np.inf))
+        deviation = np.where(deviation > 1e-9, deviation, np.inf)
+        mean[list(kept)], deviation[list(kept)] = 0.0, 1.0
+        return cls(mean, deviation)
 
     def __call__(self, rows: Matrix) -> Matrix:
         """The rows on the common scale."""
@@ -84,6 +91,7 @@ class OutcomeGaussian:
         recipe_groups: Sequence[Sequence[int]],
         start: Matrix | None = None,
         iterations: int = 60,
+        recipe_names: Sequence[int] = (),
     ) -> OutcomeGaussian:
         """Fit to the complete matrix.
 
@@ -95,8 +103,9 @@ class OutcomeGaussian:
             recipe_groups: The same for recipes.
             start: Hyperparameters to start from (those of a fit on nearly the same data).
             iterations: Of L-BFGS.
+            recipe_names: Columns of the recipes' features that tell names, each 0 or 1.
         """
-        task_standard, recipe_standard = Standard.of(tasks), Standard.of(recipes)
+        task_standard, recipe_standard = Standard.of(tasks), Standard.of(recipes, recipe_names)
         x, z = task_standard(tasks), recipe_standard(recipes)
         level = float(regrets.mean())
         y = regrets - level
@@ -140,6 +149,19 @@ class OutcomeGaussian:
         )
         result: Matrix = self.level + right @ (left @ self.weights)
         return result
+
+    def correlation(self, recipes: Matrix) -> Matrix:
+        """(R', R') correlation of the outcomes of recipes on one task, before any is known.
+
+        Args:
+            recipes: (R', q) recipe features, any recipes.
+        """
+        z = self.recipe_standard(recipes)
+        c = np.exp(self.parameters[3])
+        scales = self.parameters[len(_STARTS) + len(self.task_groups) :]
+        kernel = _kernel(_distances(z, z, self.recipe_groups), scales)
+        correlation: Matrix = (c + kernel) / (c + 1.0)
+        return correlation
 
     def similarity(self, task: Matrix) -> Matrix:
         """(T,) kernel between a new task and the known ones, in [0, 1]."""

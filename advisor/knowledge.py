@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from advisor.feature_table import MEASURED, TASK_UNITS
-from advisor.features import Matrix, feature_rows, recipe_features, task_features
+from advisor.features import Matrix, feature_rows, recipe_matrix, task_features
 from knowledge_base.regret import Scale, scales
 from knowledge_base.store import SHIPPED, load_profiles, load_recipes, load_runs
 from knowledge_base.tasks import TaskRow, task_rows
@@ -80,7 +80,7 @@ class Knowledge:
 
     @cached_property
     def recipe_matrix(self) -> Matrix:
-        """(R, q) recipe features."""
+        """(R, q) recipe features and names; see ``features.recipe_matrix``."""
         return recipe_matrix(self.recipes)
 
     def pair_rows(self, task: int, features: Matrix) -> Matrix:
@@ -91,11 +91,6 @@ class Knowledge:
             named = dict(zip(TASK_UNITS, features.tolist(), strict=True))
             self.known_rows[key] = feature_rows(named, self.recipes, row.steps, row.batch_size)
         return self.known_rows[key]
-
-
-def recipe_matrix(recipes: Sequence[Recipe]) -> Matrix:
-    """(n, q) recipe features, columns as RECIPE_UNITS."""
-    return np.asarray([list(recipe_features(recipe).values()) for recipe in recipes])
 
 
 def load_knowledge(tier: int, folder: Path = SHIPPED) -> Knowledge:

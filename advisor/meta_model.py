@@ -11,18 +11,26 @@ unlike anything known.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from advisor.boosting import fit_booster, predict_booster
-from advisor.feature_table import RECIPE_GROUPS, RECIPE_UNITS, TASK_GROUPS, TASK_UNITS
-from advisor.features import Matrix, feature_rows
+from advisor.feature_table import TASK_UNITS
+from advisor.features import (
+    Matrix,
+    feature_rows,
+    name_columns,
+    recipe_groups,
+    recipe_matrix,
+    task_groups,
+)
 from advisor.gaussian import OutcomeGaussian
-from advisor.knowledge import Knowledge, recipe_matrix
+from advisor.knowledge import Knowledge
 from advisor.portfolio import greedy_portfolio
+from advisor.short_list import short_list
 from probes.recipe.schema import Recipe
 
 if TYPE_CHECKING:
@@ -37,6 +45,8 @@ PORTFOLIO_SIZE = 10
 COVERAGE = 0.9
 _INNER_FOLDS = 6
 _WATCHED = 10
+_LOOKED_AT = 400
+"""How far down its order a short list is looked for."""
 _FLOOR_QUANTILE = 0.02
 
 
@@ -90,6 +100,21 @@ class MetaModel:
         ends = regret_of(np.asarray([outcome + self.low, outcome + self.high]))
         low, high = np.clip(ends, 0.0, 1.0)
         return float(low), float(high)
+
+    def short_list(
+        self,
+        order: Sequence[int],
+        recipes: Sequence[Recipe],
+        count: int,
+        usable: Callable[[int], bool] = lambda index: True,
+    ) -> list[int]:
+        """The first of an order of recipes, without near repetitions; see ``short_list``."""
+        looked = list(order[:_LOOKED_AT])
+        correlation = self.gaussian.correlation(recipe_matrix([recipes[i] for i in looked]))
+        found = short_list(
+            range(len(looked)), correlation, count, lambda position: usable(looked[position])
+        )
+        return [looked[position] for position in found]
 
     def similarities(self, task: Mapping[str, float]) -> Matrix:
         """(T,) similarity to the known tasks, in [0, 1]."""
@@ -151,15 +176,12 @@ def _gaussian(knowledge: Knowledge, start: Matrix | None, iterations: int) -> Ou
         knowledge.mean_features,
         knowledge.recipe_matrix,
         outcome_of(knowledge.regrets),
-        _columns(TASK_GROUPS, list(TASK_UNITS)),
-        _columns(RECIPE_GROUPS, list(RECIPE_UNITS)),
+        task_groups(),
+        recipe_groups(),
         start,
         iterations,
+        name_columns(),
     )
-
-
-def _columns(groups: Mapping[str, Sequence[str]], names: list[str]) -> list[list[int]]:
-    return [[names.index(member) for member in members] for members in groups.values()]
 
 
 def _booster(knowledge: Knowledge, smooth: Matrix, seed: int) -> lightgbm.Booster:

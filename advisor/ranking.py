@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from advisor.advice import Candidate, Cost, Expected
-from advisor.candidates import Applicable, alike, applicable, neighbours
+from advisor.candidates import Applicable, applicable, neighbours
 from advisor.evidence import evidence, nearest_reference
 from advisor.features import Matrix, task_features
 from advisor.goal import HORIZONS, Goal, rank_fastest, wanted_regret
@@ -76,7 +76,15 @@ def rank(
             promising, score, horizons, wanted, words, loaded, prepared, profile
         )
         reason = f"{reason}; {why}"
-    chosen = _short_list(pool, order, test)
+    if abstained:  # a portfolio's entries complement each other as they are
+        chosen = [i for i in order if test.steps_once(pool[i])][:RANKED]
+    else:
+        chosen = model.short_list(order, pool, RANKED, lambda i: test.steps_once(pool[i]))
+    if not chosen:
+        raise UserError(
+            "a model that some optimizer can train",
+            f"one on which none could step ({test.last_failure})", "check parameters and dtypes",
+        )  # fmt: skip
     ranking = tuple(
         _candidate(pool[i], float(scores[i]), loaded, similarity, profile, test, task)
         for i in chosen
@@ -95,24 +103,6 @@ def _scored(
     if not near:
         return known, first
     return [*known, *near], np.concatenate([first, score(near) + UNSEEN_MARGIN])
-
-
-def _short_list(pool: Sequence[Recipe], order: Sequence[int], test: Applicable) -> list[int]:
-    """The first of the order, without near repetitions and without what cannot step."""
-    chosen: list[int] = []
-    for index in order:
-        if len(chosen) == RANKED:
-            break
-        if any(alike(pool[index], pool[other]) for other in chosen):
-            continue
-        if test.steps_once(pool[index]):
-            chosen.append(int(index))
-    if not chosen:
-        raise UserError(
-            "a model that some optimizer can train",
-            f"one on which none could step ({test.last_failure})", "check parameters and dtypes",
-        )  # fmt: skip
-    return chosen
 
 
 def _candidate(

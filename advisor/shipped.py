@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from advisor import meta_model
-from advisor.features import VERSION, feature_names
+from advisor.features import VERSION, feature_names, optimizer_names
 from advisor.gaussian import OutcomeGaussian
 from advisor.knowledge import Knowledge, load_knowledge
 from advisor.meta_model import MetaModel
@@ -155,6 +155,7 @@ def _write(model: MetaModel, knowledge: Knowledge, seconds: dict[str, float], fo
         "schema": _SCHEMA,
         "features": VERSION,
         "columns": feature_names(),
+        "optimizers": optimizer_names(),
         "tier": model.tier,
         "gaussian": model.gaussian.to_plain(),
         "weight": model.weight,
@@ -187,7 +188,9 @@ def load_shipped(tier: int, folder: Path = FOLDER) -> Loaded:
         if not file.exists():
             raise UserError("a fitted meta-model", f"no {file}", "run advisor kb fit")
     data = read_json(path)
-    same = data.get("columns") == feature_names() and data.get("features") == VERSION
+    same = (data.get("columns"), data.get("optimizers"), data.get("features")) == (
+        feature_names(), optimizer_names(), VERSION,
+    )  # fmt: skip
     if data.get("schema") != _SCHEMA or not same:
         raise UserError(
             "a meta-model fitted for this release", f"{path} of another", "run advisor kb fit"

@@ -124,13 +124,34 @@ _MORE: tuple[tuple[dict[str, Any], tuple[float, ...], tuple[Any, ...], dict[str,
     ({"name": "nesterov"}, (0.1,), ("cosine",), {"clip": {"name": "value", "max": 0.1}}),
 )  # fmt: skip
 
+# Around those that were best on average, and the same with early stopping, for tasks that over-fit.
+_AROUND: tuple[tuple[dict[str, Any], tuple[float, ...], tuple[Any, ...], dict[str, Any]], ...] = (
+    ({"name": "adafactor"}, (0.2, 0.3), ("cosine",), {}),
+    ({"name": "adafactor"}, (0.1, 0.2), ("cosine",), {"regularization": _STOP}),
+    ({"name": "adafactor"}, (0.1,),
+     ("one_cycle", {"name": "warmup_stable_decay", "warmup": 0.05}), {}),
+    ({"name": "adamw", "beta2": 0.98}, (1e-2, 3e-2),
+     ({"name": "warmup_stable_decay", "warmup": 0.05},), {"regularization": _STOP}),
+    ({"name": "adamw"}, (3e-2,), ("one_cycle",), {"regularization": _STOP}),
+    ({"name": "nadam"}, (1.5e-2,), ("cosine",), {"regularization": _STOP}),
+    ({"name": "prodigy"}, (1.0,), ("cosine",), {"regularization": _STOP}),
+    ({"name": "soap"}, (1e-2,), ("cosine",), {"regularization": _STOP}),
+    ({"name": "muon"}, (3e-2,), ("cosine",), {"regularization": _STOP}),
+    ({"name": "muon", "weight_decay": 0.3}, (1e-2,), ("warmup_stable_decay",),
+     {"regularization": _STOP}),
+    ({"name": "kfac"}, (3e-2,), ("cosine",), {"regularization": _STOP}),
+    ({"name": "schedule_free_adamw"}, (1e-2,), ("constant",), {"regularization": _STOP}),
+    ({"name": "nesterov", "weight_decay": 1e-3}, (0.3,), ("cosine",),
+     {"clip": {"name": "norm", "max": 1.0}, "regularization": _STOP}),
+)  # fmt: skip
+
 
 @cache
 def reference_recipes() -> tuple[Recipe, ...]:
     """The reference set, in a fixed order."""
     recipes = [
         Recipe.parse({"optimizer": {**optimizer, "lr": rate}, "schedule": schedule, **fields})
-        for optimizer, rates, schedules, fields in _ROWS + _MORE
+        for optimizer, rates, schedules, fields in _ROWS + _MORE + _AROUND
         for schedule in schedules
         for rate in rates
     ]

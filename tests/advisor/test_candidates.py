@@ -11,7 +11,7 @@ from cases import CASES
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 
-from advisor.candidates import Applicable, alike, applicable, neighbours
+from advisor.candidates import Applicable, applicable, neighbours
 from knowledge_base.reference import reference_recipes
 from probes.recipe import catalogue
 from probes.recipe.schema import Recipe
@@ -178,27 +178,6 @@ def test_neighbours_keep_the_rest_of_a_recipe(centre: Recipe) -> None:
     rates = sorted({one.optimizer.number("lr") for one in found})
     assert rates[0] == pytest.approx(5e-4)
     assert rates[-1] == pytest.approx(2e-3)
-
-
-ALIKE = [
-    (recipe(), recipe(), True),
-    (recipe(), recipe(optimizer={"name": "adamw", "lr": 1.5e-3}), True),
-    (recipe(), recipe(optimizer={"name": "adamw", "lr": 2e-3}), False),
-    (recipe(), recipe(regularization={"label_smoothing": 0.1}), True),
-    (recipe(), recipe(optimizer={"name": "adamw", "lr": 1e-3, "weight_decay": 0.3}), True),
-    (recipe(), recipe(clip={"name": "norm", "max": 1.0}), True),
-    (recipe(), recipe(regularization={"early_stopping": {"patience": 4, "every": 0.05}}), True),
-    (recipe(), recipe(optimizer={"name": "nadamw", "lr": 1e-3}), False),
-    (recipe(), recipe(schedule="cosine"), False),
-    (recipe(), recipe(normalization="layer"), False),
-    (recipe(), recipe(horizon=0.3), False),
-]
-
-
-@pytest.mark.parametrize(("left", "right", "same"), ALIKE)
-def test_alike(left: Recipe, right: Recipe, same: bool) -> None:
-    assert alike(left, right) is same
-    assert alike(right, left) is same
 
 
 @pytest.mark.parametrize(

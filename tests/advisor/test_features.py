@@ -14,8 +14,11 @@ from advisor.feature_table import PAIR_UNITS, RECIPE_GROUPS, RECIPE_UNITS, TASK_
 from advisor.features import (
     feature_names,
     feature_rows,
+    name_columns,
     pair_features,
     recipe_features,
+    recipe_groups,
+    recipe_matrix,
     task_features,
     update_of,
 )
@@ -139,3 +142,18 @@ def test_rows_have_the_columns_of_the_names() -> None:
     np.testing.assert_array_equal(rows[:, names.index("task.sharpness")], task["sharpness"])
     rates = [math.log10(recipe.optimizer.number("lr")) for recipe in recipes]
     np.testing.assert_allclose(rows[:, names.index("recipe.log_rate")], rates)
+
+
+def test_the_recipe_matrix_tells_optimizers_with_equal_features_apart() -> None:
+    left, right = (
+        Recipe.parse({"optimizer": {"name": name, "lr": 0.01}, "schedule": "cosine"})
+        for name in ("adam", "amsgrad")
+    )
+    matrix = recipe_matrix([left, right])
+    names = name_columns()
+    assert matrix.shape == (2, len(RECIPE_UNITS) + len(names))
+    assert matrix[:, names].sum(1).tolist() == [1.0, 1.0]
+    assert (matrix[0, names] != matrix[1, names]).sum() == 2
+    groups = [column for group in recipe_groups() for column in group]
+    assert sorted(groups) == list(range(matrix.shape[1]))
+    assert recipe_matrix([]).shape == (0, matrix.shape[1])

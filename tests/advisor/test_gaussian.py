@@ -136,3 +136,37 @@ def test_standardization() -> None:
     scaled = Standard.of(rows)(rows)
     np.testing.assert_allclose(scaled, [[-1, 0, 0], [1, 0, -1], [0, 0, 1]])
     assert Standard.of(rows)(np.array([[1e9, -1e9, np.inf]])).tolist() == [[3.0, 0.0, 0.0]]
+
+
+def test_correlation_is_that_of_the_covariance_between_recipes() -> None:
+    small = Small()
+    gaussian = small.fit()
+    z = standard(small.recipes, small.new_recipes)
+    c = np.exp(small.parameters[3])
+    covariance = c + kernel(z, z, RECIPE_GROUPS, small.parameters[7:])
+    deviation = np.sqrt(np.diag(covariance))
+    expected = covariance / np.outer(deviation, deviation)
+    np.testing.assert_allclose(gaussian.correlation(small.new_recipes), expected, rtol=1e-9)
+
+
+def test_columns_that_tell_names_keep_their_scale() -> None:
+    rows = np.array([[10.0, 1.0], [20.0, 0.0], [30.0, 0.0]])
+    scaled = Standard.of(rows, [1])(rows)
+    np.testing.assert_allclose(scaled[:, 1], rows[:, 1])
+    assert scaled[:, 0].mean() == pytest.approx(0.0)
+
+
+def test_what_is_known_of_a_name_carries_over_to_its_other_recipes() -> None:
+    """Two optimizers with the same features, one always better: a new rate of it is better too."""
+    random = np.random.default_rng(0)
+    rates = np.tile([-3.0, -2.0, -1.0], 2)
+    first = np.repeat([1.0, 0.0], 3)
+    recipes = np.stack([rates, first, 1.0 - first], 1)
+    tasks = random.standard_normal((12, 3))
+    regrets = 0.5 + 0.3 * (1.0 - 2.0 * first) + 0.02 * random.standard_normal((12, 6))
+    gaussian = OutcomeGaussian.fit(
+        tasks, recipes, regrets, TASK_GROUPS, [[0], [1, 2]], None, 40, recipe_names=[1, 2]
+    )
+    new = np.array([[-1.5, 1.0, 0.0], [-1.5, 0.0, 1.0]])
+    better, worse = gaussian.predict(np.zeros(3), new)
+    assert better < worse - 0.3

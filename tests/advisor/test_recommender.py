@@ -14,7 +14,6 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from advisor import Advice, recommend, shipped
-from advisor.candidates import alike
 from advisor.ranking import RANKED, UNSEEN_MARGIN
 from knowledge_base.reference import COPIED
 from probes.errors import UserError
@@ -56,7 +55,7 @@ def ask(models_folder: Path) -> Ask:
 def well_formed(advice: Advice) -> None:
     assert 1 <= len(advice.ranking) <= RANKED
     recipes = [candidate.recipe for candidate in advice.ranking]
-    assert not any(alike(a, b) for i, a in enumerate(recipes) for b in recipes[:i])
+    assert len({recipe.key for recipe in recipes}) == len(recipes)
     for candidate in advice.ranking:
         expected = candidate.expected
         assert 0.0 <= expected.low <= expected.score <= expected.high <= 1.0
