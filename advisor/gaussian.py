@@ -115,16 +115,18 @@ class OutcomeGaussian:
         centre = np.zeros(count)
         centre[: len(_STARTS)] = [np.log(_INITIAL[name]) for name in _STARTS]
 
-        def cost(parameters: Matrix) -> float:
-            value, _ = _likelihood(parameters, dx, dz, y / scale, len(task_groups))
-            prior = float(((parameters - centre) ** 2).sum()) / (2 * _PRIOR_WIDTH**2)
-            return -value + prior
+        def cost(parameters: Matrix) -> tuple[float, Matrix]:
+            value, slope, _ = _likelihood(parameters, dx, dz, y / scale, len(task_groups))
+            off = (parameters - centre) / _PRIOR_WIDTH
+            return -value + float((off**2).sum()) / 2, off / _PRIOR_WIDTH - slope
 
         begin = centre if start is None else start
         if iterations:
-            found = minimize(cost, begin, method="L-BFGS-B", options={"maxiter": iterations})
+            found = minimize(
+                cost, begin, jac=True, method="L-BFGS-B", options={"maxiter": iterations}
+            )
             begin = np.asarray(found.x)
-        _, weights = _likelihood(begin, dx, dz, y / scale, len(task_groups))
+        _, _, weights = _likelihood(begin, dx, dz, y / scale, len(task_groups))
         return cls(
             task_groups, recipe_groups, begin, task_standard, recipe_standard, x, z, level,
             weights * scale,
@@ -231,17 +233,30 @@ def _kernel(distances: Matrix, log_scales: Matrix) -> Matrix:
 
 def _likelihood(
     parameters: Matrix, dx: Matrix, dz: Matrix, y: Matrix, task_groups: int
-) -> tuple[float, Matrix]:
-    """Log marginal likelihood (a constant left out) and the (T, R) weights K^-1 y."""
+) -> tuple[float, Matrix, Matrix]:
+    """Log marginal likelihood (a constant left out), its gradient, and the (T, R) weights K^-1 y.
+
+    The gradient is half the trace of (K^-1 y y' K^-1 - K^-1) times the covariance's derivative
+    (Rasmussen & Williams 2006, equation 5.9), taken in each factor's eigenbasis.
+    """
     a, b, d, c, s = np.exp(parameters[: len(_STARTS)])
     scales = parameters[len(_STARTS) :]
-    left = a + b * _kernel(dx, scales[:task_groups]) + d * np.eye(dx.shape[1])
-    right = c + _kernel(dz, scales[task_groups:]) + 1e-6 * np.eye(dz.shape[1])
+    kx, kz = _kernel(dx, scales[:task_groups]), _kernel(dz, scales[task_groups:])
+    left = a + b * kx + d * np.eye(dx.shape[1])
+    right = c + kz + 1e-6 * np.eye(dz.shape[1])
     lx, ux = np.linalg.eigh(left)
     lz, uz = np.linalg.eigh(right)
     values = np.maximum(np.outer(lx, lz), 0.0) + s
     rotated = ux.T @ y @ uz
-    solved = rotated / values
+    solved, inverse = rotated / values, 1.0 / values
     value = -0.5 * float((rotated * solved).sum()) - 0.5 * float(np.log(values).sum())
+    px = ux @ ((solved * lz) @ solved.T - np.diag(inverse @ lz)) @ ux.T
+    pz = uz @ ((solved.T * lx) @ solved - np.diag(lx @ inverse)) @ uz.T
+    by_scale = [
+        *((dx * (b * kx * px)).sum((1, 2)) * np.exp(-2.0 * scales[:task_groups])),
+        *((dz * (kz * pz)).sum((1, 2)) * np.exp(-2.0 * scales[task_groups:])),
+    ]
+    noise = s * float((solved**2).sum() - inverse.sum())
+    by_size = [a * px.sum(), b * (kx * px).sum(), d * np.trace(px), c * pz.sum(), noise]
     weights: Matrix = ux @ solved @ uz.T
-    return value, weights
+    return value, 0.5 * np.asarray([*by_size, *by_scale]), weights

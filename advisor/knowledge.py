@@ -154,7 +154,7 @@ def load_knowledge(tier: int, folder: Path = SHIPPED) -> Knowledge:
         recipes=recipes,
         regrets=matrix("final", 0),
         test_regrets=matrix("test", 1),
-        features=_task_features(complete, known_rows, profiles, tier),
+        features=profiled_features(complete, known_rows, profiles, tier),
         scales=tuple(found_scales[name] for name in complete),
         searched=tuple(np.asarray(searched[name]).reshape(-1, 2) for name in complete),
         tier=tier,
@@ -170,7 +170,7 @@ def _reference_keys(runs: Sequence[dict[str, Any]]) -> list[str]:
     return [key for key, count in keys.items() if count >= 0.8 * most]
 
 
-def _task_features(
+def profiled_features(
     names: Sequence[str], rows: dict[str, TaskRow], profiles: Sequence[dict[str, Any]], tier: int
 ) -> Matrix:
     """(S, T, p) features; a seed that a task lacks repeats its first."""

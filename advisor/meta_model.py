@@ -149,7 +149,7 @@ def fit(
         start: Hyperparameters to start from (those of another tier on the same tasks).
     """
     knowledge = knowledge.filled()
-    gaussian = _gaussian(knowledge, start, iterations)
+    gaussian = fit_gaussian(knowledge, start, iterations)
     smooth, nearest = _left_out(knowledge, gaussian.parameters)
     boosted = _corrections(knowledge, gaussian.parameters, seed)
     outcomes = outcome_of(knowledge.regrets)
@@ -171,7 +171,10 @@ def fit(
     )
 
 
-def _gaussian(knowledge: Knowledge, start: Matrix | None, iterations: int) -> OutcomeGaussian:
+def fit_gaussian(
+    knowledge: Knowledge, start: Matrix | None = None, iterations: int = 40
+) -> OutcomeGaussian:
+    """The Gaussian part, fitted on a knowledge base without missing regrets; see ``fit``."""
     return OutcomeGaussian.fit(
         knowledge.mean_features,
         knowledge.recipe_matrix,
@@ -219,7 +222,7 @@ def _left_out(knowledge: Knowledge, parameters: Matrix) -> tuple[Matrix, Matrix]
     smooth = np.zeros_like(knowledge.regrets)
     nearest = np.zeros(len(knowledge.rows))
     for train, test in _inner_folds(knowledge):
-        gaussian = _gaussian(knowledge.part(train), parameters, 0)
+        gaussian = fit_gaussian(knowledge.part(train), parameters, 0)
         for i in test:
             # a profile of one seed, as a user has
             features = knowledge.features[i % len(knowledge.features), i]

@@ -19,6 +19,7 @@ from advisor.gaussian import OutcomeGaussian
 from advisor.knowledge import Knowledge, load_knowledge
 from advisor.meta_model import MetaModel
 from knowledge_base.store import SHIPPED, load_profiles, load_recipes, load_runs, read_json
+from knowledge_base.tasks import task_rows
 from probes.errors import UserError, unknown_name
 from probes.files import write_text
 from probes.measures.base import TIERS
@@ -122,8 +123,10 @@ def fit_shipped(
 def known_tiers(knowledge: Path = SHIPPED) -> tuple[int, ...]:
     """0 for facts alone, and the tiers of which nearly every task has a profile."""
     tasks: dict[int, set[str]] = defaultdict(set)
+    ordinary = task_rows()
     for record in load_profiles(knowledge):
-        tasks[record["tier"]].add(record["task"])
+        if record["task"] in ordinary:  # not a larger form of a known task
+            tasks[record["tier"]].add(record["task"])
     most = max((len(found) for found in tasks.values()), default=0)
     well = [tier for tier in TIERS if len(tasks[tier]) >= _WELL_KNOWN * most > 0]
     return (FACTS_ONLY, *well)
@@ -218,9 +221,11 @@ def _relative_seconds(folder: Path) -> dict[str, float]:
     columns = load_runs(folder, ("task", "recipe", "seconds_per_step"))
     recipes = {key: Recipe.parse(plain) for key, plain in load_recipes(folder).items()}
     times: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    ordinary = task_rows()
     for task, key, seconds in zip(*columns.values(), strict=True):
         recipe = recipes[key]
-        alone = float(seconds) == float(seconds)  # a run in a stack has no time of its own
+        # a run in a stack has no time of its own, and a larger form of a task is none of its own
+        alone = task in ordinary and float(seconds) == float(seconds)
         if alone and recipe.batch_size is None and recipe.normalization.name == "keep":
             times[task][recipe.optimizer.name].append(float(seconds))
     ratios: dict[str, list[float]] = defaultdict(list)

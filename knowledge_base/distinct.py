@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from knowledge_base.regret import Scale, scales
 from knowledge_base.store import SHIPPED, load_runs
+from knowledge_base.tasks import task_rows
 
 SAME_RANKING = 0.95
 LEAST_SPREAD = 5.0
@@ -88,7 +89,9 @@ def discounted_in(folder: Path = SHIPPED) -> tuple[Discounted, ...]:
     """
     columns = load_runs(folder, _NEEDED)
     rows = zip(*(columns[name] for name in _NEEDED), strict=True)
-    return discounted(dict(zip(_NEEDED, row, strict=True)) for row in rows)
+    runs = (dict(zip(_NEEDED, row, strict=True)) for row in rows)
+    ordinary = task_rows()  # larger forms of a task are not tasks of their own
+    return discounted(run for run in runs if run["task"] in ordinary)
 
 
 def ranked_alike(first: Mapping[str, float], second: Mapping[str, float]) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from advisor.gaussian import OutcomeGaussian, Standard
+from advisor.gaussian import OutcomeGaussian, Standard, _distances, _likelihood
 
 Matrix = NDArray[np.float64]
 TASK_GROUPS, RECIPE_GROUPS = [[0, 1], [2]], [[0], [1]]
@@ -170,3 +170,15 @@ def test_what_is_known_of_a_name_carries_over_to_its_other_recipes() -> None:
     new = np.array([[-1.5, 1.0, 0.0], [-1.5, 0.0, 1.0]])
     better, worse = gaussian.predict(np.zeros(3), new)
     assert better < worse - 0.3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_gradient_is_that_of_the_dense_likelihood(seed: int) -> None:
+    small = Small(seed)
+    x, z = standard(small.tasks, small.tasks), standard(small.recipes, small.recipes)
+    y = (small.regrets - small.regrets.mean()) / small.regrets.std()
+    dx, dz = _distances(x, x, TASK_GROUPS), _distances(z, z, RECIPE_GROUPS)
+    _, gradient, _ = _likelihood(small.parameters, dx, dz, y, len(TASK_GROUPS))
+    for place, step in enumerate(1e-5 * np.eye(len(small.parameters))):
+        up, down = (dense(small, small.parameters + sign * step)[1] for sign in (1, -1))
+        assert gradient[place] == pytest.approx((up - down) / 2e-5, rel=1e-4, abs=1e-6)
