@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
+from advisor.explanation import Explanation
 from probes.errors import UserError
 from probes.files import as_path, write_text
 from probes.recipe.reading import read_mapping
@@ -170,6 +171,7 @@ class Advice(_Answer):
         probe: What it cost.
         abstained: Whether the meta-model kept out of it and the portfolio answers.
         reason: Why this answer, in words.
+        explanation: What speaks for the first recipe, where ``recommend`` was asked for it.
     """
 
     profile: dict[str, Any]
@@ -177,7 +179,9 @@ class Advice(_Answer):
     probe: ProbeCost
     abstained: bool
     reason: str
+    explanation: Explanation | None = None
     _task: Any = PrivateAttr(default=None)
+    _models: Path | None = PrivateAttr(default=None)
 
     def __eq__(self, other: object) -> bool:
         """Whether both are written alike; the live task takes no part."""
@@ -185,10 +189,45 @@ class Advice(_Answer):
 
     __hash__ = None  # type: ignore[assignment]  # the profile is a dict
 
-    def attach(self, task: Task) -> Self:
-        """Remember the live task, so that ``refine`` needs no argument."""
-        self._task = task
+    def __str__(self) -> str:
+        """The ranking as a table."""
+        from advisor.tables import advice_table
+
+        return advice_table(self)
+
+    def attach(self, task: Task, models: Path | None = None) -> Self:
+        """Remember the live task, so that ``refine`` needs no argument, and the models' folder."""
+        self._task, self._models = task, models
         return self
+
+    def explained(self) -> Self:
+        """The same with its explanation, which names what speaks for the first recipe.
+
+        Raises:
+            UserError: It was read from a file that has none: the models may be others now.
+        """
+        if self.explanation is not None:
+            return self
+        if self._models is None:
+            raise UserError(
+                "an advice with its explanation", "one read from a file without it",
+                "recommend again with explain=True (advisor recommend --explain --out FILE)",
+            )  # fmt: skip
+        from advisor.explain import explain
+        from advisor.shipped import load_shipped
+
+        loaded = load_shipped(self.profile["tier"], self._models)
+        return self.model_copy(update={"explanation": explain(self, loaded.model)})
+
+    def explain(self) -> str:
+        """Why the first recipe, in words: what was measured, similar tasks, runner-up and doubt.
+
+        Raises:
+            UserError: See ``explained``.
+        """
+        whole = self.explained()
+        assert whole.explanation is not None  # noqa: S101 - explained gives one or raises
+        return whole.explanation.in_words(self)
 
     def refine(
         self,
@@ -200,9 +239,10 @@ class Advice(_Answer):
         seed: int = 0,
         progress: bool = False,
         device: str | None = None,
+        min_gain: float | None = None,
     ) -> Tuned:
         """Search on from the ranking with Optuna; see ``advisor.refine.refine``."""
-        from advisor.refine import refine
+        from advisor.refine import MIN_GAIN, refine
 
         live = task or self._task
         if live is None:
@@ -210,6 +250,7 @@ class Advice(_Answer):
         return refine(
             self, live, trials=trials, timeout=timeout, storage=storage, seed=seed,
             progress=progress, device=device,
+            min_gain=MIN_GAIN if min_gain is None else min_gain,
         )  # fmt: skip
 
 
@@ -223,6 +264,9 @@ class Tuned(_Answer):
         pruned: How many of them were pruned.
         passes: Passes spent by this call.
         seconds: Wall time of this call.
+        expected_gain: Share by which one more trial is expected to lower the best loss of the
+            search; None where too few trials have finished to tell.
+        stopped: Why the search ended before all its trials, in words; empty where it did not.
     """
 
     ranking: tuple[Finalist, ...]
@@ -230,6 +274,14 @@ class Tuned(_Answer):
     pruned: int
     passes: float
     seconds: float
+    expected_gain: float | None = None
+    stopped: str = ""
+
+    def __str__(self) -> str:
+        """The finalists as a table."""
+        from advisor.tables import tuned_table
+
+        return tuned_table(self)
 
 
 def load_ranked(path: str | Path, rank: int = 1) -> tuple[Recipe, TaskFacts | None]:

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import argparse
 import time
-from typing import TYPE_CHECKING
 
 from advisor.budget import parse_budget
 from advisor.cli import arguments as arg
-from advisor.cli.output import amount, duration, say, size
+from advisor.cli.output import duration, say
 from probes.errors import UserError
 
-if TYPE_CHECKING:
-    from advisor.advice import Advice, Candidate
-
 GOALS = ("best", "fastest")
-_SHOWN = 3
 
 
 def add(commands: arg.Commands) -> None:
@@ -45,6 +40,11 @@ def add(commands: arg.Commands) -> None:
         "--out", metavar="FILE", action=arg.Checked, check=arg.out_file,
         help="also write the advice here, as JSON",
     )  # fmt: skip
+    parser.add_argument(
+        "--explain", action="store_true",
+        help="also say what was measured, which tasks speak for the first recipe, what the "
+        "runner-up is and what it would cost to be sure",
+    )  # fmt: skip
     arg.add_json(parser)
     parser.set_defaults(run=run)
 
@@ -58,17 +58,20 @@ def run(chosen: argparse.Namespace) -> str:
     resolve_device(chosen.device)
     from advisor.cli.load_task import load_task
     from advisor.recommender import recommend
+    from advisor.tables import advice_details
 
     task = load_task(chosen.task)
     budget = _what_is_left(chosen.budget, time.monotonic() - chosen.began)
     advice = recommend(
         task, budget=budget, goal=chosen.goal, target=chosen.target, steps=chosen.steps,
-        device=chosen.device, seed=chosen.seed, progress=say,
+        device=chosen.device, seed=chosen.seed, progress=say, explain=chosen.explain,
     )  # fmt: skip
     if chosen.out is not None:
         advice.save(chosen.out)
         say(f"wrote {chosen.out}")
-    return advice.to_json() if chosen.json else _for_people(advice)
+    if chosen.json:
+        return advice.to_json()
+    return advice_details(advice) + (f"\n\n{advice.explain()}" if chosen.explain else "")
 
 
 def _budget(text: str) -> str:
@@ -83,41 +86,3 @@ def _what_is_left(text: str, spent: float) -> str:
         return text
     say(f"starting up took {duration(spent)} of the {duration(seconds)}")
     return f"{max(seconds - spent, 0.001):.3f}s"
-
-
-def _for_people(advice: Advice) -> str:
-    task = advice.task
-    metric = f", metric {task.metric}" if task.metric else ""
-    samples = "an unknown number of" if task.train_samples is None else task.train_samples
-    lines = [
-        f"{task.name}: {samples} training samples, {task.steps} steps of "
-        f"{task.batch_size} on {task.device}, loss {task.loss}{metric}"
-    ]
-    lines += [f"  {note}" for note in task.notes]
-    for rank, candidate in enumerate(advice.ranking[:_SHOWN], start=1):
-        lines += ["", *_candidate(rank, candidate)]
-    more = len(advice.ranking) - _SHOWN
-    if more > 0:
-        lines += ["", f"({more} more in the ranking)"]
-    probe = advice.probe
-    lines += [
-        "",
-        f"probe: {amount(probe.passes)} passes in {duration(probe.seconds)}, "
-        f"{probe.share:.1%} of one full training",
-        f"{'abstained' if advice.abstained else 'why'}: {advice.reason}",
-        "score: 0 is the best known recipe, 1 an untrained model",
-    ]
-    return "\n".join(lines)
-
-
-def _candidate(rank: int, candidate: Candidate) -> list[str]:
-    expected, cost = candidate.expected, candidate.cost
-    passes = "pass" if cost.passes_per_step == 1 else "passes"
-    time = "" if cost.seconds_per_step is None else f"{duration(cost.seconds_per_step)} and "
-    return [
-        f"{rank}. {candidate.recipe.describe()}",
-        f"   expected score {expected.score:.3f} ({expected.low:.3f} to {expected.high:.3f}); "
-        f"{time}{cost.passes_per_step:g} {passes} a step, "
-        f"{size(cost.state_bytes)} of optimizer state",
-        *(f"   - {line}" for line in candidate.evidence),
-    ]

@@ -1,0 +1,92 @@
+"""An answer for people: what ``print`` and the command line show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from advisor.wording import amount, columns, duration, size
+
+if TYPE_CHECKING:
+    from advisor.advice import Advice, Candidate, Tuned
+
+_SHOWN = 3
+
+
+def advice_table(advice: Advice) -> str:
+    """The whole ranking, a line each, and what it rests on."""
+    header = ["RANK", "SCORE", "90 % INTERVAL", "A STEP", "RECIPE"]
+    rows = [
+        [str(rank), f"{one.expected.score:.3f}",
+         f"{one.expected.low:.3f} to {one.expected.high:.3f}", _step(one),
+         one.recipe.describe()]
+        for rank, one in enumerate(advice.ranking, start=1)
+    ]  # fmt: skip
+    return "\n".join([_task(advice), "", columns([header, *rows]), "", *_basis(advice)])
+
+
+def advice_details(advice: Advice) -> str:
+    """The first of the ranking with cost and evidence, and what it rests on."""
+    lines = [_task(advice), *(f"  {note}" for note in advice.task.notes)]
+    for rank, candidate in enumerate(advice.ranking[:_SHOWN], start=1):
+        lines += ["", *_candidate(rank, candidate)]
+    more = len(advice.ranking) - _SHOWN
+    if more > 0:
+        lines += ["", f"({more} more in the ranking)"]
+    return "\n".join([*lines, "", *_basis(advice)])
+
+
+def tuned_table(tuned: Tuned) -> str:
+    """The finalists, a line each, and what the search cost."""
+    header = ["RANK", "MEDIAN", "VALIDATION LOSS PER FRESH SEED", "FROM", "RECIPE"]
+    rows = [
+        [str(rank), amount(one.median), " ".join(map(amount, one.validation)), one.origin,
+         one.recipe.describe()]
+        for rank, one in enumerate(tuned.ranking, start=1)
+    ]  # fmt: skip
+    closing = [
+        f"{tuned.trials} trials, {tuned.pruned} of them pruned; "
+        f"{amount(tuned.passes)} passes in {duration(tuned.seconds)}"
+    ]
+    if tuned.expected_gain is not None:
+        closing.append(f"one more trial should lower the best loss by {tuned.expected_gain:.2%}")
+    if tuned.stopped:
+        closing.append(f"ended early: {tuned.stopped}")
+    return "\n".join([columns([header, *rows]), "", *closing])
+
+
+def _task(advice: Advice) -> str:
+    task = advice.task
+    metric = f", metric {task.metric}" if task.metric else ""
+    samples = "an unknown number of" if task.train_samples is None else task.train_samples
+    return (
+        f"{task.name}: {samples} training samples, {task.steps} steps of "
+        f"{task.batch_size} on {task.device}, loss {task.loss}{metric}"
+    )
+
+
+def _basis(advice: Advice) -> list[str]:
+    probe = advice.probe
+    return [
+        f"probe: {amount(probe.passes)} passes in {duration(probe.seconds)}, "
+        f"{probe.share:.1%} of one full training",
+        f"{'abstained' if advice.abstained else 'why'}: {advice.reason}",
+        "score: expected regret; 0 is the best known recipe, 1 an untrained model",
+    ]
+
+
+def _step(candidate: Candidate) -> str:
+    seconds = candidate.cost.seconds_per_step
+    return "-" if seconds is None else duration(seconds)
+
+
+def _candidate(rank: int, candidate: Candidate) -> list[str]:
+    expected, cost = candidate.expected, candidate.cost
+    passes = "pass" if cost.passes_per_step == 1 else "passes"
+    time = "" if cost.seconds_per_step is None else f"{_step(candidate)} and "
+    return [
+        f"{rank}. {candidate.recipe.describe()}",
+        f"   expected score {expected.score:.3f} ({expected.low:.3f} to {expected.high:.3f}); "
+        f"{time}{cost.passes_per_step:g} {passes} a step, "
+        f"{size(cost.state_bytes)} of optimizer state",
+        *(f"   - {line}" for line in candidate.evidence),
+    ]
