@@ -25,7 +25,7 @@ from knowledge_base.work import Item, Result, run_item
 from probes.errors import UserError, unknown_name
 from probes.recipe.schema import Recipe
 
-__all__ = ["Item", "Plan", "Progress", "State", "build", "run_item"]
+__all__ = ["Item", "Plan", "Progress", "State", "build", "run_item", "run_source"]
 
 FAILURES_IN_A_ROW = 20
 """So many pieces of work that fail one after the other are a broken installation, not bad luck."""
@@ -123,7 +123,7 @@ def build(
             progress = Progress(report=report)
             for stage in stages:
                 source = STAGES[stage](state, plan)
-                _run_stage(stage, source, journal, state, progress, workers_of)
+                run_source(stage, source, journal, state, progress, workers_of)
     finally:
         workers_of.close()
     return state
@@ -134,7 +134,7 @@ def available_tasks(tier: Tier = "cpu") -> list[str]:
     return [name for name, row in task_rows(tier).items() if why_unavailable(row) is None]
 
 
-def _run_stage(
+def run_source(
     stage: str,
     source: Source,
     journal: Journal,

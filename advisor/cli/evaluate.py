@@ -1,12 +1,21 @@
-"""``advisor evaluate``: how good the advice is, by replay on the knowledge base."""
+"""``advisor evaluate``: how good the advice is, by replay on the knowledge base or by live runs."""
 
 from __future__ import annotations
 
 import argparse
 import os
+from typing import TYPE_CHECKING
 
 from advisor.cli import arguments as arg
 from advisor.cli.output import columns, json_text, say
+from probes.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_LIVE = ("store", "trials", "studies", "tasks", "contenders", "opt_list", "out", "figure", "long")
+"""Arguments that mean something with --live alone."""
 
 
 def add(commands: arg.Commands) -> None:
@@ -14,23 +23,89 @@ def add(commands: arg.Commands) -> None:
     parser = commands.add_parser(
         "evaluate", help="measure how good the advice is",
         description="Replays the knowledge base with data sets (and model families) left out, "
-        "beside what anyone would try.",
+        "beside what anyone would try; or, with --live, lets the advice and searches compete in "
+        "real trainings.",
     )  # fmt: skip
-    arg.add_seed(parser, "seed of the models and the random baselines")
+    arg.add_seed(parser, "seed of the models, the searches and the random baselines")
     parser.add_argument(
         "--readme", metavar="FILE", action=arg.Checked, check=arg.old_file,
-        help="also write the table into this file, between its marks",
+        help="also write the tables into this file, between their marks",
     )  # fmt: skip
     parser.add_argument(
         "--workers", metavar="N", action=arg.Checked, check=arg.whole("workers", 1),
         help="processes (default: one a core)",
     )  # fmt: skip
+    _add_live(parser)
     arg.add_json(parser)
     parser.set_defaults(run=run)
 
 
+def _add_live(parser: arg.Parser) -> None:
+    parser.add_argument("--live", action="store_true", help="train for real on left-out tasks")
+    parser.add_argument(
+        "--store", metavar="FOLDER", action=arg.Checked, check=_folder,
+        help="with --live: keeps what was trained, so that a later call goes on (default live)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--trials", metavar="N", action=arg.Checked, check=arg.whole("trials", 1),
+        help="with --live: trainings of each cold search (default 100)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--studies", metavar="N", action=arg.Checked, check=arg.whole("studies", 1),
+        help="with --live: repetitions of each cold search on each task (default 2)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tasks", metavar="A,B", action=arg.Checked, check=_names(","),
+        help="with --live: only these live tasks",
+    )  # fmt: skip
+    parser.add_argument(
+        "--contenders", metavar="A;B", action=arg.Checked, check=_names(";"),
+        help="with --live: only these; their names may hold commas, so semicolons part them",
+    )  # fmt: skip
+    parser.add_argument(
+        "--long",
+        action="store_true",
+        default=None,
+        help="with --live: GP, QMC and Hyperband take part as well",
+    )
+    parser.add_argument(
+        "--opt-list", metavar="FILE", action=arg.Checked, check=arg.old_file,
+        help="with --live: the learned list of NAdamW configurations, which then takes part",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", metavar="FILE", action=arg.Checked, check=arg.out_file,
+        help="with --live: write all results as JSON",
+    )  # fmt: skip
+    parser.add_argument(
+        "--figure", metavar="FILE", action=arg.Checked, check=arg.out_file,
+        help="with --live: draw the results as SVG",
+    )  # fmt: skip
+
+
+def _folder(text: str) -> Path:
+    from pathlib import Path
+
+    return arg.place_to_make(Path(text))
+
+
+def _names(separator: str) -> Callable[[str], list[str]]:
+    def check(text: str) -> list[str]:
+        names = [name.strip() for name in text.split(separator) if name.strip()]
+        if not names:
+            raise UserError(f"names parted by {separator!r}", repr(text), "give at least one")
+        return names
+
+    return check
+
+
 def run(chosen: argparse.Namespace) -> str:
-    """Replay and give the table as text."""
+    """Replay, or compete, and give the table as text."""
+    if chosen.live:
+        return _run_live(chosen)
+    for name in _LIVE:
+        if getattr(chosen, name) is not None:
+            flag = "--" + name.replace("_", "-")
+            raise UserError(f"{flag} with --live", "a replay", f"add --live or leave {flag} out")
     from advisor.evaluate import replay
 
     workers = chosen.workers or os.cpu_count() or 1
@@ -41,3 +116,31 @@ def run(chosen: argparse.Namespace) -> str:
     if chosen.json:
         return json_text(report.model_dump(mode="json", by_alias=True))
     return columns(report.table())
+
+
+def _run_live(chosen: argparse.Namespace) -> str:
+    from pathlib import Path
+
+    from advisor.evaluate.figure import figure
+    from advisor.evaluate.live import run_live
+    from advisor.evaluate.live_report import live_facts, live_sections, write_readme
+    from probes.files import write_text
+
+    results = run_live(
+        chosen.store or Path("live"), tasks=chosen.tasks, trials=chosen.trials or 100,
+        studies=chosen.studies or 2, contenders=chosen.contenders, opt_list=chosen.opt_list,
+        seed=chosen.seed, workers=chosen.workers, report=say, long=bool(chosen.long),
+    )  # fmt: skip
+    if chosen.out is not None:
+        write_text(chosen.out, results.model_dump_json(indent=1) + "\n")
+        say(f"wrote {chosen.out}")
+    if chosen.figure is not None:
+        write_text(chosen.figure, figure(results))
+        say(f"wrote {chosen.figure}")
+    if chosen.readme is not None:
+        write_readme(chosen.readme, results)
+        say(f"wrote {chosen.readme}")
+    if chosen.json:
+        return json_text(results.model_dump(mode="json"))
+    sections = [f"{found.title}\n{columns(found.rows)}" for found in live_sections(results)]
+    return "\n\n".join([*sections, "\n".join(live_facts(results))])

@@ -2,75 +2,42 @@
 
 Everything is fitted inside the fold; recipes are chosen on validation and reported on test; the
 profile is of the tier that a tenth of the task's budget pays for. The advice chooses only among
-recipes that every task ran, so that every choice has a result.
+recipes that every task ran, so that every choice has a result; it lists them as `recommend` does,
+without near repetitions. Larger forms of a task are asked of the models that have seen neither
+them nor anything of their data set.
 """
 
 from __future__ import annotations
 
 import datetime
-import math
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
 from advisor import meta_model
-from advisor.evaluate.report import Column, Method, Report
+from advisor.evaluate.ablations import ablate
+from advisor.evaluate.guesses import KS, add_guesses
+from advisor.evaluate.known import large, ordinary
+from advisor.evaluate.processes import in_processes
+from advisor.evaluate.report import LARGE, Report
+from advisor.evaluate.tally import Tally, column
 from advisor.feature_table import TASK_UNITS
 from advisor.features import Matrix
-from advisor.knowledge import Knowledge, load_knowledge
-from advisor.meta_model import MetaModel
+from advisor.knowledge import Knowledge
+from advisor.meta_model import PORTFOLIO_SIZE, MetaModel
 from advisor.portfolio import greedy_portfolio
 from advisor.shipped import known_tiers, tier_within
-from knowledge_base.reference import COPIED, NADAM_DEFAULTS
 from knowledge_base.splits import Fold, load_folds
 from knowledge_base.store import SHIPPED
 
-KS = (1, 3, 5)
-RANDOM = (5, 10, 25, 50)
-SEARCH = (5, 10, 25)
-_SEARCHED = "search in the full space, one study"
 BUDGET = 0.1
-_BOOTSTRAP = 2000
-_THREADS = "OMP_NUM_THREADS"
+"""Share of one full training that the probes may cost."""
 _TITLES = {"dataset": "data set", "dataset_and_family": "data set and family"}
-_FIXED = {
-    "AdamW 1e-3 cosine": COPIED,
-    "AdamW 1e-2 cosine": COPIED.with_(optimizer={"name": "adamw", "lr": 1e-2}),
-    "NAdam defaults": NADAM_DEFAULTS,
-}
-_BEST_KNOWN = "best known of the set"
-_NO_BOOSTING = "advice without LightGBM"
-
-
-@dataclass
-class _Tally:
-    """Per task: the test regret of every method, and what is told of the advice."""
-
-    groups: list[str] = field(default_factory=list)
-    regrets: dict[tuple[str, int], list[float]] = field(default_factory=dict)
-    covered: list[float] = field(default_factory=list)
-    widths: list[float] = field(default_factory=list)
-    correlations: list[float] = field(default_factory=list)
-    abstained: list[float] = field(default_factory=list)
-    shares: list[float] = field(default_factory=list)
-
-    def add(self, name: str, runs: int, regret: float) -> None:
-        self.regrets.setdefault((name, runs), []).append(regret)
-
-    def extend(self, other: _Tally) -> None:
-        """Take in the tasks of another fold."""
-        for name in ("groups", "covered", "widths", "correlations", "abstained", "shares"):
-            getattr(self, name).extend(getattr(other, name))
-        for (name, runs), regrets in other.regrets.items():
-            self.regrets.setdefault((name, runs), []).extend(regrets)
 
 
 def replay(
@@ -78,6 +45,7 @@ def replay(
     seed: int = 0,
     report: Callable[[str], None] = lambda message: None,
     workers: int = 1,
+    ablations: bool = False,
 ) -> Report:
     """Measure the advice and what it competes with.
 
@@ -86,18 +54,23 @@ def replay(
         seed: Of resampling and LightGBM.
         report: Told of progress.
         workers: Processes; the result does not depend on their number.
+        ablations: Whether to tell also what each part of the advice is worth.
     """
     source = folder or SHIPPED
-    base = _knowledge(0, source)
+    base = ordinary(0, source)
     known = {row.name for row in base.rows}
-    columns = []
+    columns, larger = [], Tally()
     for name, folds in load_folds().items():
         asked = [fold for fold in folds if known.intersection(fold.test)]
-        tally = _Tally()
-        for position, part in enumerate(_tallies(asked, source, seed, workers)):
+        tally = Tally()
+        ask = partial(_replay_fold, source=source, seed=seed, with_large=name == "dataset")
+        for position, (part, larger_part) in enumerate(in_processes(ask, asked, workers)):
             tally.extend(part)
+            larger.extend(larger_part)
             report(f"{_TITLES[name]} left out: fold {position + 1} of {len(asked)}")
-        columns.append(_column(_TITLES[name], tally, seed))
+        columns.append(column(_TITLES[name], tally, seed))
+    if larger.groups:
+        columns.append(column(LARGE, larger, seed))
     spreads = [test.seed_spread for _, test in base.scales]
     return Report(
         made_by="advisor evaluate",
@@ -107,174 +80,77 @@ def replay(
         recipes=len(base.recipes),
         columns=tuple(columns),
         seed_spread=median(spreads) if spreads else 0.0,
+        ablations=ablate(source, BUDGET, seed, report, workers) if ablations else None,
     )
 
 
-@lru_cache(maxsize=8)
-def _knowledge(tier: int, source: Path) -> Knowledge:
-    return load_knowledge(tier, source)
-
-
-def _tallies(folds: Sequence[Fold], source: Path, seed: int, workers: int) -> Iterator[_Tally]:
-    """The tally of each fold, in their order."""
-    ask = partial(_replay_fold, source=source, seed=seed)
-    if workers == 1:
-        yield from map(ask, folds)
-        return
-    before = os.environ.get(_THREADS)
-    os.environ[_THREADS] = "1"  # read by the processes that start: two threads each would collapse
-    try:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            yield from pool.map(ask, folds)
-    finally:
-        os.environ.pop(_THREADS)
-        if before is not None:
-            os.environ[_THREADS] = before
-
-
-def _replay_fold(fold: Fold, source: Path, seed: int) -> _Tally:
-    tally, models = _Tally(), dict[int, MetaModel]()
-    tiers = known_tiers(source)
-    base = _knowledge(0, source)
+def _replay_fold(fold: Fold, source: Path, seed: int, with_large: bool) -> tuple[Tally, Tally]:
+    """The tally of the fold's tasks, and that of the larger forms of the data sets left out."""
+    models, tiers = dict[int, MetaModel](), known_tiers(source)
+    base = ordinary(0, source)
     names = [row.name for row in base.rows]
     train = [names.index(name) for name in fold.train if name in names]
-    portfolio = greedy_portfolio(base.part(train).filled().regrets, max(KS))
-    for name in fold.test:
-        if name not in names:
-            continue
-        task = names.index(name)
-        row = base.rows[task]
-        tier = tier_within(BUDGET * row.steps, tiers)
-        here = _knowledge(tier, source)
+    regrets = base.part(train).filled().regrets
+    groups = {row.group for row in base.rows if row.name in fold.test}
+
+    def model_at(tier: int) -> MetaModel:
         if tier not in models:
-            models[tier] = meta_model.fit(here.part(train), seed)
-        model = models[tier]
-        features = dict(zip(TASK_UNITS, here.features[0, task].tolist(), strict=True))
-        served = np.isfinite(here.regrets[task])
-        scores = model.scores(features, here.recipes, row.steps, row.batch_size)
-        scores = np.where(served, scores, np.inf)
-        smooth = replace(model, weight=0.0).scores(
-            features, here.recipes, row.steps, row.batch_size
-        )
-        abstains = model.abstains(features)
-        usable = [i for i in model.portfolio if served[i]]
-        order = usable if abstains else _first(scores)
-        plain = usable if abstains else _first(np.where(served, smooth, np.inf))
-        tally.groups.append(row.group)
-        tally.abstained.append(float(abstains))
-        tally.shares.append(tier / row.steps)
-        first = here.regrets[task, order[0]]
-        score = float(model.means[order[0]] if abstains else scores[order[0]])
-        low, high = model.interval(score)
-        tally.covered.append(float(low <= first <= high))
-        tally.widths.append(high - low)
-        tally.correlations.append(_rank_correlation(scores[served], here.regrets[task][served]))
-        _add_methods(here, task, order, plain, portfolio, tally)
-    return tally
+            models[tier] = meta_model.fit(ordinary(tier, source).part(train), seed)
+        return models[tier]
+
+    def ask(load: Callable[[int, Path], Knowledge], tally: Tally) -> Tally:
+        for task, row in enumerate(load(0, source).rows):
+            if row.name not in fold.test and (load is ordinary or row.group not in groups):
+                continue
+            tier = tier_within(BUDGET * row.steps, tiers)
+            here = load(tier, source)
+            ran = [base.recipes.index(recipe) for recipe in here.recipes]
+            tally.shares.append(tier / row.steps)
+            _ask(here, task, model_at(tier), regrets[:, ran], tally)
+        return tally
+
+    return ask(ordinary, Tally()), ask(large, Tally()) if with_large else Tally()
 
 
-def _first(scores: Matrix) -> list[int]:
-    return [int(i) for i in scores.argsort(kind="stable")[: max(KS)]]
-
-
-def _add_methods(
-    base: Knowledge,
-    task: int,
-    order: list[int],
-    plain_order: list[int],
-    portfolio: list[int],
-    tally: _Tally,
-) -> None:
-    served = np.isfinite(base.regrets[task])
-    # a recipe that cannot serve the task has no result; whoever names it gets an untrained model
-    validation = np.where(served, base.regrets[task], 1.0)
-    test = np.where(served, base.test_regrets[task], 1.0)
-
-    def chosen(candidates: list[int]) -> float:
-        return float(test[min(candidates, key=lambda index: validation[index])])
-
-    for k in KS:
-        tally.add("advice", k, chosen(order[:k]))
-    tally.add(_NO_BOOSTING, 1, chosen(plain_order[:1]))
-    for k in KS:
-        tally.add("single best recipe" if k == 1 else "portfolio", k, chosen(portfolio[:k]))
-    for title, recipe in _FIXED.items():
-        if recipe in base.recipes:
-            tally.add(title, 1, chosen([base.recipes.index(recipe)]))
-    for n in RANDOM:
-        tally.add("random search", n, expected_of_random(validation[served], test[served], n))
-    searched = base.searched[task]
-    for n in SEARCH:
-        if len(searched) >= n:
-            first = searched[:n]
-            tally.add(_SEARCHED, n, float(first[first[:, 0].argmin(), 1]))
-    tally.add(_BEST_KNOWN, len(test), chosen(list(range(len(test)))))
-
-
-def expected_of_random(validation: Matrix, test: Matrix, n: int) -> float:
-    """Mean test regret of the best of n recipes drawn without replacement, best on validation.
-
-    Exact over all draws: of R recipes the one of rank i (from 0) is the best drawn with
-    probability C(R - 1 - i, n - 1) / C(R, n); recipes that tie on validation share theirs.
+def _ask(here: Knowledge, task: int, model: MetaModel, learned: Matrix, tally: Tally) -> None:
+    """Add one task to a tally.
 
     Args:
-        validation: (R,) validation regrets.
-        test: (R,) test regrets of the same recipes.
-        n: Draws; all recipes where it is more than R.
+        here: The tasks asked about, and the R recipes chosen among.
+        task: Which of them.
+        model: Fitted without its data set.
+        learned: (T, R) regrets of those recipes on the tasks the model was fitted on.
+        tally: Where the results go.
     """
-    count = len(validation)
-    drawn = min(n, count)
-    order = validation.argsort()
-    _, tied, sizes = np.unique(validation[order], return_inverse=True, return_counts=True)
-    means = np.bincount(tied, weights=test[order]) / sizes
-    chances = np.asarray([math.comb(count - 1 - i, drawn - 1) for i in range(count)], dtype=float)
-    return float((chances * means[tied]).sum() / math.comb(count, drawn))
+    row, regrets = here.rows[task], here.regrets[task]
+    features = dict(zip(TASK_UNITS, here.features[0, task].tolist(), strict=True))
+    served = np.isfinite(regrets)
+    portfolio = greedy_portfolio(learned, PORTFOLIO_SIZE)
+
+    def predicted(by: MetaModel) -> Matrix:
+        scores = by.scores(features, here.recipes, row.steps, row.batch_size)
+        return np.where(served, scores, np.inf)
+
+    scores, smooth = predicted(model), predicted(replace(model, weight=0.0))
+    abstains = model.abstains(features)
+    usable = [i for i in portfolio if served[i]]
+    ranked = [i for i in _ranked(scores) if served[i]]
+    listed = model.short_list(ranked, here.recipes, max(KS))
+    order, plain = (usable, usable) if abstains else (listed, _ranked(smooth)[:1])
+    score = float(learned.mean(0)[order[0]] if abstains else scores[order[0]])
+    low, high = model.interval(score)
+    tally.groups.append(row.group)
+    tally.abstained.append(float(abstains))
+    tally.covered.append(float(low <= regrets[order[0]] <= high))
+    tally.widths.append(high - low)
+    tally.correlations.append(_rank_correlation(scores[served], regrets[served]))
+    tally.spreads.append(float(np.nanstd(here.test_regrets[task])))
+    tally.noises.append(here.scales[task][1].seed_spread)
+    add_guesses(here, task, order, plain, portfolio[: max(KS)], tally)
 
 
-def _column(title: str, tally: _Tally, seed: int) -> Column:
-    groups = sorted(set(tally.groups))
-    members = [[i for i, group in enumerate(tally.groups) if group == name] for name in groups]
-    random = np.random.default_rng(seed)
-    draws = [
-        np.concatenate([members[i] for i in random.integers(len(members), size=len(members))])
-        for _ in range(_BOOTSTRAP)
-    ]
-    methods = []
-    for (name, runs), values in tally.regrets.items():
-        array = np.asarray(values)
-        if len(array) < len(tally.groups):  # a method that some task has no result for
-            continue
-        means = [array[draw].mean() for draw in draws]
-        low, high = np.quantile(means, [0.025, 0.975])
-        methods.append(
-            Method(
-                name=name, runs=runs, mean=float(array.mean()), low=float(low), high=float(high),
-                median=float(np.median(array)), p95=float(np.quantile(array, 0.95)),
-            )
-        )  # fmt: skip
-    advice = np.asarray(tally.regrets["advice", 1])
-    single = np.asarray(tally.regrets["single best recipe", 1])
-    best = next(np.asarray(v) for (name, _), v in tally.regrets.items() if name == _BEST_KNOWN)
-
-    def gap(index: Matrix | slice) -> float:
-        room = single[index].mean() - best[index].mean()
-        return float((single[index].mean() - advice[index].mean()) / max(room, 1e-9))
-
-    gaps = [gap(draw) for draw in draws]
-    return Column(
-        left_out=title,
-        tasks=len(tally.groups),
-        datasets=len(groups),
-        methods=tuple(methods),
-        gap_closed=(
-            gap(slice(None)), float(np.quantile(gaps, 0.025)), float(np.quantile(gaps, 0.975)),
-        ),
-        coverage=float(np.mean(tally.covered)),
-        width=float(np.mean(tally.widths)),
-        rank_correlation=float(np.mean(tally.correlations)),
-        abstained=float(np.mean(tally.abstained)),
-        probe_share=float(np.mean(tally.shares)),
-    )  # fmt: skip
+def _ranked(scores: Matrix) -> list[int]:
+    return [int(i) for i in scores.argsort(kind="stable")]
 
 
 def _rank_correlation(left: Matrix, right: Matrix) -> float:

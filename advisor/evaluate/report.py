@@ -6,9 +6,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from probes.errors import UserError
+from advisor.evaluate.ablation_report import Ablations
+from advisor.evaluate.blocks import between_marks
 
 BEGIN, END = "<!-- quality:begin -->", "<!-- quality:end -->"
+LARGE = "large ones"
+"""What the column of larger tasks leaves out."""
 
 
 class Method(BaseModel):
@@ -20,6 +23,9 @@ class Method(BaseModel):
         mean: Mean normalized test regret over tasks.
         low: Lower end of its 95 % bootstrap interval over data sets.
         high: Upper end.
+        weighted: Mean over tasks weighted by the spread of their recipes over their noise.
+        weighted_low: Lower end of its 95 % interval.
+        weighted_high: Upper end.
         median: Median over tasks.
         p95: 95th percentile over tasks.
     """
@@ -30,6 +36,9 @@ class Method(BaseModel):
     mean: float
     low: float
     high: float
+    weighted: float
+    weighted_low: float
+    weighted_high: float
     median: float
     p95: float
 
@@ -43,6 +52,9 @@ class Column(BaseModel):
         datasets: Number of data sets.
         methods: Their results.
         gap_closed: (single best - advice) / (single best - best known), with its interval.
+        weighted_gap_closed: The same of weighted means.
+        p95_ratio: 95th percentile of the advice's regret over that of the portfolio's first
+            entry, with its interval.
         coverage: Share of first recommendations whose validation regret lies in the interval.
         width: Mean width of the interval.
         rank_correlation: Mean over tasks of Spearman's correlation of score and regret.
@@ -56,6 +68,8 @@ class Column(BaseModel):
     datasets: int
     methods: tuple[Method, ...]
     gap_closed: tuple[float, float, float]
+    weighted_gap_closed: tuple[float, float, float]
+    p95_ratio: tuple[float, float, float]
     coverage: float
     width: float
     rank_correlation: float
@@ -79,6 +93,7 @@ class Report(BaseModel):
         recipes: Reference recipes chosen among.
         columns: One for each way of leaving out.
         seed_spread: Median over tasks of the standard deviation of test regret between seeds.
+        ablations: What each part of the advice is worth, where that was asked for.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -89,25 +104,30 @@ class Report(BaseModel):
     recipes: int
     columns: tuple[Column, ...]
     seed_spread: float
+    ablations: Ablations | None = None
 
     def table(self) -> list[list[str]]:
-        """Header and one row a method: runs, then mean and interval for each column."""
+        """Header and one row a method: runs, then for each column what it gave.
+
+        A method that a column lacks (nothing searched there, or another number of recipes) shows
+        as dashes in it.
+        """
         header = ["method", "full runs"]
         for column in self.columns:
             header.append(f"mean regret, {column.left_out} left out")
-            header.append("median")
-            header.append("95th percentile")
+            header.append("weighted")
+            header.append("median / 95th percentile")
         rows = [header]
-        for method in self.columns[0].methods:
-            row = [method.name, str(method.runs)]
+        for name, runs in dict.fromkeys((m.name, m.runs) for c in self.columns for m in c.methods):
+            row = [name, str(runs)]
             for column in self.columns:
-                here = column.method(method.name, method.runs)
+                here = column.method(name, runs)
                 if here is None:
                     row += ["-", "-", "-"]
                     continue
                 row.append(f"{here.mean:.3f} ({here.low:.3f}-{here.high:.3f})")
-                row.append(f"{here.median:.3f}")
-                row.append(f"{here.p95:.3f}")
+                row.append(f"{here.weighted:.3f}")
+                row.append(f"{here.median:.3f} / {here.p95:.3f}")
             rows.append(row)
         return rows
 
@@ -116,15 +136,22 @@ class Report(BaseModel):
         lines = []
         for column in self.columns:
             gap, low, high = column.gap_closed
+            weighted, weighted_low, weighted_high = column.weighted_gap_closed
+            tail, tail_low, tail_high = column.p95_ratio
             lines.append(
                 f"{column.left_out} left out: {column.tasks} tasks from "
                 f"{column.datasets} data sets; "
-                f"gap closed {gap:.2f} (95 % interval {low:.2f} to {high:.2f}); "
+                f"gap closed {gap:.2f} (95 % interval {low:.2f} to {high:.2f}), "
+                f"tasks weighted by spread over noise {weighted:.2f} "
+                f"({weighted_low:.2f} to {weighted_high:.2f}); 95th percentile over that of the "
+                f"single best recipe {tail:.2f} ({tail_low:.2f} to {tail_high:.2f}); "
                 f"rank correlation {column.rank_correlation:.2f}; "
                 f"90 % interval covers {column.coverage:.0%}, mean width {column.width:.2f}; "
                 f"abstained on {column.abstained:.0%}; "
                 f"probes cost {column.probe_share:.1%} of one training"
             )
+        if all(column.left_out != LARGE for column in self.columns):
+            lines.append(f"{LARGE} left out: not measured, the knowledge base has no runs of them")
         lines.append(f"seed-to-seed standard deviation of test regret: {self.seed_spread:.3f}")
         return lines
 
@@ -135,6 +162,8 @@ class Report(BaseModel):
         lines += ["| " + " | ".join(row) + " |" for row in rows]
         lines.append("")
         lines += [f"- {fact}" for fact in self.facts()]
+        if self.ablations is not None:
+            lines += ["", self.ablations.markdown()]
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         lines.append(f"- made by `{self.made_by}` on {self.date}, seed {self.seed}; {versions}")
         return "\n".join(lines)
@@ -145,9 +174,4 @@ class Report(BaseModel):
         Raises:
             UserError: The file has no marks.
         """
-        text = path.read_text(encoding="utf-8")
-        if BEGIN not in text or END not in text:
-            raise UserError(f"a file with {BEGIN} and {END}", str(path), "add the two lines")
-        head, rest = text.split(BEGIN, 1)
-        tail = rest.split(END, 1)[1]
-        path.write_text(f"{head}{BEGIN}\n{self.markdown()}\n{END}{tail}", encoding="utf-8")
+        between_marks(path, BEGIN, END, self.markdown())

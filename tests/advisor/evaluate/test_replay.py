@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from advisor import boosting
 from advisor.evaluate import replay as run_replay
-from advisor.evaluate.replay import expected_of_random
+from advisor.evaluate.guesses import add_guesses, expected_of_random
 from advisor.evaluate.report import BEGIN, END, Report
+from advisor.evaluate.tally import Tally
 from advisor.knowledge import load_knowledge
 from knowledge_base.splits import Fold
 from probes.errors import UserError
@@ -146,14 +147,13 @@ def test_what_lightgbm_adds_is_told(report: Report, column: int) -> None:
 
 
 def test_a_recipe_that_cannot_serve_a_task_leaves_it_untrained(base: Path) -> None:
-    module = importlib.import_module("advisor.evaluate.replay")
     knowledge = load_knowledge(synthetic.TIER, base)
     regrets, test = knowledge.regrets.copy(), knowledge.test_regrets.copy()
     best = int(regrets[0].argmin())
     regrets[0, best] = test[0, best] = np.nan
-    tally = module._Tally()
+    tally = Tally()
     other = (best + 1) % regrets.shape[1]
-    module._add_methods(
+    add_guesses(
         dataclasses.replace(knowledge, regrets=regrets, test_regrets=test), 0,
         [other, best], [best], [best, other], tally,
     )  # fmt: skip

@@ -1,0 +1,223 @@
+"""The live evaluation: every contender trains on tasks whose data the advice has never seen.
+
+Three steps, each resumed from a folder: advice and probes (``prepare``), the contest (``contest``;
+its trainings in a journal of the knowledge base's kind), and the outcomes on a scale that knows all
+trainings (``outcomes``). The journal may be merged into a knowledge base afterwards.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from advisor.evaluate.contenders import CONTENDERS, Contender, Need, Prepared, Setting
+from advisor.evaluate.contest import Contest, Entry, Standing
+from advisor.evaluate.live_tasks import live_tasks
+from advisor.evaluate.outcomes import contest_scales, outcomes
+from advisor.evaluate.prepare import (
+    Place,
+    place_of,
+    portfolio,
+    prepare,
+    prepared,
+    published_list,
+    usable_workers,
+)
+from advisor.evaluate.results import LiveResults, LiveTask
+from knowledge_base.build import Progress, run_source
+from knowledge_base.executor import make_executor
+from knowledge_base.journal import Journal
+from knowledge_base.limits import Limits
+from knowledge_base.state import State
+from knowledge_base.work import built_task
+from probes.errors import UserError, unknown_name
+from probes.recipe.schema import Recipe
+
+Say = Callable[[str], None]
+_SECONDS = 300.0
+"""Wall time of one training; a hundred times what any should take."""
+_TOLD = 100
+"""Trainings between two words of progress."""
+_PACKAGES = ("optimizer-advisor", "torch", "optuna", "lightgbm")
+
+
+def run_live(
+    store: Path,
+    *,
+    tasks: Iterable[str] | None = None,
+    trials: int = 100,
+    studies: int = 2,
+    contenders: Iterable[str] | None = None,
+    opt_list: Path | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    report: Say = lambda message: None,
+    knowledge: Path | None = None,
+    long: bool = False,
+) -> LiveResults:
+    """Let contenders compete on the live tasks.
+
+    A store that was stopped, or that has seen other contenders, is gone on with: no training is
+    done twice.
+
+    Args:
+        store: A folder that keeps all that was worked out.
+        tasks: Names of live tasks; None for all.
+        trials: Trainings of each cold search.
+        studies: Repetitions of each cold search on each task.
+        contenders: Who takes part; None for all that can, the long ones left out.
+        opt_list: The learned list's JSON file; without it ``opt_list`` takes no part.
+        seed: Of searches, probes and models.
+        workers: Processes; None for one a core.
+        report: Told of progress.
+        knowledge: Folder of the packed knowledge base; None for the shipped one.
+        long: Whether the long contenders take part where none are named.
+
+    Raises:
+        UserError: An unknown task or contender, a learned list that is needed and not given, or
+            a store that another process writes to.
+    """
+    chosen = live_tasks(tasks)
+    players = chosen_contenders(contenders, opt_list, long)
+    needs = {need for player in players for need in player.needs}
+    places = {task.name: place_of(store, task, knowledge, seed) for task in chosen}
+    store.mkdir(parents=True, exist_ok=True)
+    count = usable_workers(workers)
+    with Journal(store / "plays.log") as plays:
+        prepare([(task, places[task.name]) for task in chosen], needs, count, report)
+        listed = published_list(opt_list, report) if opt_list and "opt_list" in needs else None
+        entries: list[Entry] = []
+        for task in chosen:
+            ready = _ready(task, places[task.name], needs, listed, knowledge)
+            cross_entropy = built_task(task.name).prepared.objective.cross_entropy
+            setting = Setting(task, cross_entropy, trials, seed, ready)
+            for player in players:
+                repetitions = range(studies if player.repeated else 1)
+                entries.extend(player.entry(setting, study) for study in repetitions)
+        state = hold_contest(store, entries, plays, count, report)
+    found = contest_scales(state, chosen, knowledge)
+    by_name = {task.name: task for task in chosen}
+    made = outcomes(entries, state, by_name, found)
+    return LiveResults(
+        made_by=f"advisor evaluate --live --trials {trials} --studies {studies} --seed {seed}",
+        date=datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+        versions={name: _version(name) for name in _PACKAGES},
+        seed=seed,
+        tasks=tuple(
+            task.model_copy(update={"noise": round(found[task.name][1].seed_spread, 5)})
+            for task in chosen
+        ),
+        outcomes=tuple(made),
+    )
+
+
+def chosen_contenders(
+    names: Iterable[str] | None, opt_list: Path | None, long: bool = False
+) -> list[Contender]:
+    """Rows of the table.
+
+    Raises:
+        UserError: An unknown name, or the learned list without its file.
+    """
+    if names is None:
+        return [
+            row
+            for row in CONTENDERS.values()
+            if (long or not row.long) and (opt_list or "opt_list" not in row.needs)
+        ]
+    wanted = list(dict.fromkeys(names))
+    for name in wanted:
+        if name not in CONTENDERS:
+            raise unknown_name("a contender", name, CONTENDERS)
+        if "opt_list" in CONTENDERS[name].needs and opt_list is None:
+            raise UserError("the learned list's file", "none", "give --opt-list PATH")
+    return [CONTENDERS[name] for name in wanted]
+
+
+def hold_contest(
+    store: Path, entries: Sequence[Entry], plays: Journal, workers: int, report: Say
+) -> State:
+    """Let all entries come to their end; returns what the journal of trainings then holds.
+
+    Plays that came to their end before are read from ``plays``, so that a finished search need not
+    be thought through again.
+    """
+    known = _finished_plays(plays)
+    for entry in entries:
+        entry.standings = known.get(_name(entry.place))
+
+    def finished(entry: Entry) -> None:
+        plays.append("play", {"place": entry.place, "standings": _plain(entry.standings or [])})
+
+    with Journal(store / "journal.log") as journal:
+        state = State.of(journal)
+        contest = Contest(entries, state, finished)
+        report(f"{len(contest)} trainings at most, {len(state.runs)} done before")
+        executor = make_executor("local", workers, Limits(seconds=_SECONDS))
+        try:
+            progress = Progress(report=_teller(contest, report))
+            run_source("live", contest, journal, state, progress, executor)
+        finally:
+            executor.close()
+    return state
+
+
+def _teller(contest: Contest, report: Say) -> Callable[[Progress], None]:
+    def tell(progress: Progress) -> None:
+        if progress.done % _TOLD == 0 or not len(contest):
+            report(
+                f"{progress.done} trainings done, about {len(contest)} to come, "
+                f"{progress.refused} refused, {progress.failed} failed"
+            )
+
+    return tell
+
+
+def _ready(
+    task: LiveTask, place: Place, needs: set[Need], listed: Prepared | None, knowledge: Path | None
+) -> dict[Need, Prepared]:
+    """What was chosen before the contest."""
+    ready: dict[Need, Prepared] = {}
+    for need in needs:
+        if need == "portfolio":
+            ready[need] = portfolio(task, knowledge)
+        elif need != "opt_list":
+            ready[need] = prepared(place, need)
+        elif listed is not None:
+            ready[need] = listed
+    return ready
+
+
+def _finished_plays(plays: Journal) -> dict[str, list[Standing]]:
+    return {
+        _name(record["place"]): [
+            Standing(runs, passes, Recipe.parse(record["standings"]["recipes"][index]))
+            for runs, passes, index in record["standings"]["at"]
+        ]
+        for kind, record in plays.read()
+        if kind == "play"
+    }
+
+
+def _name(place: list[Any]) -> str:
+    return "\n".join(map(str, place))
+
+
+def _plain(standings: Sequence[Standing]) -> dict[str, Any]:
+    """Standings as plain data, every recipe written once."""
+    recipes = {at.recipe.key: at.recipe for at in standings}
+    order = {key: index for index, key in enumerate(recipes)}
+    return {
+        "recipes": [recipe.brief() for recipe in recipes.values()],
+        "at": [[at.runs, at.passes, order[at.recipe.key]] for at in standings],
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "source"

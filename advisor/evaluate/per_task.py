@@ -1,0 +1,144 @@
+"""One number for each task: the medians and means by which the live outcomes are compared.
+
+The outcome of a recipe on a task is its median over the fresh seeds; a contender that was repeated
+there counts with the mean over its studies. Means over tasks come after that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+
+import numpy as np
+from numpy.typing import NDArray
+
+from advisor.evaluate.results import LiveResults, LiveTask, Outcome
+from advisor.features import Matrix
+from probes.errors import UserError
+
+Mask = NDArray[np.bool_]
+Entry = tuple[str, int]
+"""A contender and the number of full trainings it has spent."""
+ADVICE: Entry = ("advice", 1)
+BOOTSTRAP = 2000
+
+
+@dataclass(frozen=True)
+class PerTask:
+    """The outcomes as one vector over tasks for each entry.
+
+    Attributes:
+        tasks: The tasks, sorted by name: the order of every vector.
+        regrets: (tasks,) normalized test regret; NaN on tasks that the entry has no outcome for.
+        times: (tasks,) share of the budget to the target, in (0, 1]; NaN likewise.
+        passes: (tasks,) what was spent, in budgets of the task; NaN likewise.
+        seed: Of the resampling.
+    """
+
+    tasks: tuple[LiveTask, ...]
+    regrets: Mapping[Entry, Matrix]
+    times: Mapping[Entry, Matrix]
+    passes: Mapping[Entry, Matrix]
+    seed: int
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All entries, sorted."""
+        return tuple(sorted(self.regrets))
+
+    def runs(self, contender: str) -> tuple[int, ...]:
+        """The numbers of full trainings that a contender has outcomes for, rising."""
+        return tuple(runs for name, runs in self.entries if name == contender)
+
+    def guesses(self) -> tuple[Entry, ...]:
+        """What names a recipe without a full training: entries of one run that are no search."""
+        return tuple(e for e in self.entries if e[1] == 1 and not is_search(e[0]))
+
+    def searches(self) -> tuple[str, ...]:
+        """The cold searches."""
+        return tuple(sorted({name for name, _ in self.entries if is_search(name)}))
+
+    def common(self, entries: Iterable[Entry]) -> Mask:
+        """(tasks,) true where all these entries have an outcome."""
+        found = np.ones(len(self.tasks), dtype=bool)
+        for entry in entries:
+            found &= np.isfinite(self.regrets[entry])
+        return found
+
+    def draws(self, where: Mask) -> Matrix:
+        """Resampled tasks: whole leak groups drawn with replacement, as many as there are.
+
+        Args:
+            where: (tasks,) true for the tasks to draw from.
+
+        Returns:
+            (BOOTSTRAP, tasks) weights; each row adds up to 1 and is 0 where ``where`` is false.
+        """
+        groups = [task.group for task, kept in zip(self.tasks, where, strict=True) if kept]
+        names, member = np.unique(groups, return_inverse=True)
+        random = np.random.default_rng(self.seed)
+        drawn = random.multinomial(len(names), [1 / len(names)] * len(names), size=BOOTSTRAP)
+        weights = np.zeros((BOOTSTRAP, len(self.tasks)))
+        weights[:, where] = drawn[:, member]
+        weights /= weights.sum(axis=1, keepdims=True)
+        return weights
+
+
+def is_search(contender: str) -> bool:
+    """Whether a name is that of a cold search: "METHOD, SPACE space"."""
+    return contender.endswith(" space")
+
+
+def per_task(results: LiveResults) -> PerTask:
+    """Medians over seeds, then means over studies.
+
+    Raises:
+        UserError: An outcome without seeds, of an unknown task or with a number that is not
+            finite; one (task, contender, study, runs) twice.
+    """
+    tasks = tuple(sorted(results.tasks, key=lambda task: task.name))
+    place = {task.name: index for index, task in enumerate(tasks)}
+    found: dict[tuple[str, int, int], dict[int, tuple[float, float, float]]] = {}
+    for outcome in results.outcomes:
+        if outcome.task not in place:
+            raise _bad("outcomes of the tasks listed", outcome)
+        studies = found.setdefault((outcome.contender, outcome.runs, place[outcome.task]), {})
+        if outcome.study in studies:
+            raise _bad("one outcome for each task, contender, study and runs", outcome)
+        studies[outcome.study] = _numbers(outcome, 1 / tasks[place[outcome.task]].steps)
+    regrets: dict[Entry, Matrix] = {}
+    times: dict[Entry, Matrix] = {}
+    passes: dict[Entry, Matrix] = {}
+    for (contender, runs, index), studies in found.items():
+        ordered = [studies[study] for study in sorted(studies)]
+        for side, target in enumerate((regrets, times, passes)):
+            vector = target.setdefault((contender, runs), np.full(len(tasks), np.nan))
+            vector[index] = fmean(numbers[side] for numbers in ordered)
+    return PerTask(tasks, regrets, times, passes, results.seed)
+
+
+def interval(values: Matrix | Sequence[float]) -> tuple[float, float]:
+    """The middle 95 % of resampled values, which may be infinite.
+
+    The ends are values that were drawn: nothing is interpolated.
+    """
+    ordered = np.sort(np.asarray(values, dtype=float))
+    cut = math.floor(0.025 * (len(ordered) - 1))
+    return float(ordered[cut]), float(ordered[len(ordered) - 1 - cut])
+
+
+def _numbers(outcome: Outcome, one_step: float) -> tuple[float, float, float]:
+    """Regret, time to the target and passes of one outcome."""
+    if not (outcome.test and outcome.to_target):
+        raise _bad("an outcome on at least one fresh seed", outcome)
+    if not all(map(math.isfinite, (*outcome.test, *outcome.to_target, outcome.passes))):
+        raise _bad("finite regrets, times to the target and passes", outcome)
+    # nothing trained reaches a target before its first step
+    return median(outcome.test), max(median(outcome.to_target), one_step), outcome.passes
+
+
+def _bad(expected: str, outcome: Outcome) -> UserError:
+    got = f"{outcome.contender}, study {outcome.study}, runs {outcome.runs} on {outcome.task}"
+    return UserError(expected, got, "run the live evaluation again")

@@ -1,0 +1,100 @@
+"""How soon contenders reach the target: speed-up and performance profile.
+
+A task's time is the share of its budget until the validation loss reaches the target, and that of
+a run that misses it is the whole budget. The profile is Dolan and Moré's (2002), Benchmarking
+optimization software with performance profiles; its score is that of AlgoPerf (Dahl et al. 2023).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from advisor.evaluate.per_task import Entry, PerTask, interval
+from advisor.features import Matrix
+
+RATIOS = (1, 2, 3, 4, 5, 6, 7, 8)
+_SCORED_TO = 4.0
+
+
+@dataclass(frozen=True)
+class SpeedUp:
+    """How much sooner one contender reaches the target than another.
+
+    Attributes:
+        ratio: Geometric mean over tasks of the other's time over its own; above 1 is sooner.
+        low: Lower end of the 95 % bootstrap interval over leak groups.
+        high: Upper end.
+        tasks: Tasks that both have outcomes for.
+    """
+
+    ratio: float
+    low: float
+    high: float
+    tasks: int
+
+    def shown(self) -> str:
+        """As text: ``4.2 (3.1 to 5.6)``."""
+        return f"{self.ratio:.1f} ({self.low:.1f} to {self.high:.1f})"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The performance profile of one contender.
+
+    Attributes:
+        entry: The contender.
+        ratios: Of each task: its time over the shortest of all contenders compared; sorted.
+        score: Mean height of the profile between ratios 1 and 4, in [0, 1].
+        reached: Share of tasks on which the target was reached before the budget's end.
+    """
+
+    entry: Entry
+    ratios: tuple[float, ...]
+    score: float
+    reached: float
+
+    def share(self, ratio: float) -> float:
+        """Share of tasks on which it took at most this many times as long as the fastest."""
+        return sum(r <= ratio * (1 + 1e-9) for r in self.ratios) / len(self.ratios)
+
+
+def speed_up(table: PerTask, entry: Entry, over: Entry) -> SpeedUp | None:
+    """How much sooner ``entry`` reaches the target than ``over``; None without a common task."""
+    if entry not in table.times or over not in table.times:
+        return None
+    where = table.common([entry, over])
+    if not where.any():
+        return None
+    logs = np.where(where, np.log(table.times[over]) - np.log(table.times[entry]), 0.0)
+    low, high = interval(np.exp(table.draws(where) @ logs))
+    return SpeedUp(math.exp(logs[where].mean()), low, high, int(where.sum()))
+
+
+def profiles(table: PerTask, entries: Sequence[Entry] | None = None) -> tuple[Profile, ...]:
+    """Performance profiles, best score first, over the tasks of those that have every task.
+
+    Args:
+        table: The outcomes.
+        entries: Whom to compare; by default all guesses. Who misses an outcome is left out: the
+            shortest time of a task would not be that of all.
+    """
+    asked = table.guesses() if entries is None else entries
+    whole = [e for e in asked if e in table.times and np.isfinite(table.times[e]).all()]
+    if not whole or not table.tasks:
+        return ()
+    times = np.stack([table.times[entry] for entry in whole])
+    ratios = times / times.min(axis=0)
+    found = [_profile(*row) for row in zip(whole, ratios, times, strict=True)]
+    return tuple(sorted(found, key=lambda profile: (-profile.score, profile.entry)))
+
+
+def _profile(entry: Entry, ratios: Matrix, times: Matrix) -> Profile:
+    # the area under a step at r up to the end e is e - r
+    score = np.clip(_SCORED_TO - ratios, 0.0, None).mean() / (_SCORED_TO - 1)
+    return Profile(
+        entry, tuple(np.sort(ratios).tolist()), float(score), float((times < 1.0).mean())
+    )
