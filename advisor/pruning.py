@@ -1,23 +1,17 @@
-"""When a run is given up: as worse than others at the same share of their run, or out of time."""
+"""When a run is given up: too far behind at a share of its run, or out of time."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
 
+from advisor.curves import SHARES
 from probes.run import Point
 from probes.training import evaluation_steps
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
     from optuna.trial import Trial
-
-SHARES = (0.2, 0.65)
-"""Part of a run, from and to, in which it is compared.
-
-Earlier the rate has not begun to fall, and a high rate that wins in the end is still behind; later
-little is left to save.
-"""
 
 
 def rungs(total: int) -> dict[int, int]:
@@ -36,15 +30,15 @@ def rungs(total: int) -> dict[int, int]:
 
 
 def make_pruner() -> BasePruner:
-    """Stops what is worse than the median of the finished trials at the same rung.
+    """Stops what lies too far behind the best finished trial (``advisor.curve_pruner``).
 
     A rung is a whole per cent of a trial's own steps, where schedules are in the same phase. Trials
-    of another length (horizon, batch size, passes a step) are evaluated at other shares: where
-    fewer than three trials finished with the same per cent, nothing is pruned.
+    of another length (horizon, batch size, passes a step) are evaluated at other shares: their
+    curves are read in between.
     """
-    from optuna.pruners import MedianPruner
+    from advisor.curve_pruner import CurvePruner
 
-    return MedianPruner(n_startup_trials=5, n_warmup_steps=0, n_min_trials=3)
+    return CurvePruner()
 
 
 class DeadlineWatcher:
@@ -70,10 +64,11 @@ class DeadlineWatcher:
 
 
 class TrialWatcher(DeadlineWatcher):
-    """Reports a run to its trial as well, and ends it where it is worse than others.
+    """Reports a run to its trial as well, and ends it where it is too far behind others.
 
     What is reported is the best validation loss so far: recipes that stop early keep their best
-    weights, and all must be comparable.
+    weights, and all must be comparable. That after the first step stands, at 0 per cent, for the
+    loss before training, which a watcher is not told.
 
     Args:
         trial: Where to report.
@@ -82,7 +77,7 @@ class TrialWatcher(DeadlineWatcher):
         deadline: Value of ``time.monotonic()`` after which it ends, or None.
 
     Attributes:
-        pruned: Whether it was ended as worse than others.
+        pruned: Whether it was ended as too far behind.
     """
 
     def __init__(
@@ -97,6 +92,8 @@ class TrialWatcher(DeadlineWatcher):
     def __call__(self, point: Point) -> bool:
         """Takes a point of the curve; True ends the run."""
         self._best = min(self._best, point.validation["loss"])
+        if point.step == 1:
+            self._trial.report(self._best, 0)
         if point.step in self._rungs:
             self._trial.report(self._best, self._rungs[point.step])
             self.pruned = self._prunable and bool(self._trial.should_prune())

@@ -47,10 +47,11 @@ def tuned_table(tuned: Tuned) -> str:
         f"{tuned.trials} trials, {tuned.pruned} of them pruned; "
         f"{amount(tuned.passes)} passes in {duration(tuned.seconds)}"
     ]
-    if tuned.expected_gain is not None:
-        closing.append(f"one more trial should lower the best loss by {tuned.expected_gain:.2%}")
     if tuned.stopped:
-        closing.append(f"ended early: {tuned.stopped}")
+        closing.append(f"stopped: {tuned.stopped}")
+    elif tuned.expected_gain is not None:
+        gain = 100 * tuned.expected_gain
+        closing.append(f"one more trial is expected to lower the best loss by {gain:.2g} %")
     return "\n".join([columns([header, *rows]), "", *closing])
 
 

@@ -215,9 +215,11 @@ def run_build(chosen: argparse.Namespace) -> str:
 
 def run_fit(chosen: argparse.Namespace) -> str:
     """Train the meta-model and give a summary as text."""
+    from advisor.curve_fit import fit_curves
     from advisor.shipped import fit_shipped
 
     summary = fit_shipped(report=say)
+    fit_curves()
     if chosen.json:
         return json_text(summary)
     return columns([[name, _cell(value)] for name, value in summary.items()])

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from advisor.budget import parse_seconds
 from advisor.cli import arguments as arg
-from advisor.cli.output import amount, columns, duration, say
-
-if TYPE_CHECKING:
-    from advisor.advice import Tuned
+from advisor.cli.output import say
+from probes.errors import UserError
 
 
 def add(commands: arg.Commands) -> None:
@@ -18,9 +15,9 @@ def add(commands: arg.Commands) -> None:
     parser = commands.add_parser(
         "refine", help="search on from the ranking of an advice",
         description="An Optuna study that begins with the ranking; the best are trained again on "
-        "fresh seeds before one of them is named best. That is N trials, the first five of them "
-        "the ranking's own recipes as they are, and at most 12 final trainings (4 recipes on 3 "
-        "seeds), each one full training unless it is ended early.",
+        "fresh seeds before one of them is named best. That is at most N trials, the first five of "
+        "them the ranking's own recipes as they are, and at most 12 final trainings (4 recipes on "
+        "3 seeds), each one full training unless it is ended early.",
     )  # fmt: skip
     parser.add_argument("advice", metavar="ADVICE", help="advice.json, written by recommend --out")
     parser.add_argument(
@@ -29,7 +26,12 @@ def add(commands: arg.Commands) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--trials", metavar="N", action=arg.Checked, check=arg.whole("trials", 1), default=25,
-        help="trials that this call adds (default 25)",
+        help="trials that this call adds at most (default 25)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--min-gain", metavar="SHARE", action=arg.Checked, check=_share, default=0.001,
+        help="stop, after ten trials, once one more is expected to lower the loss by less than "
+        "this share of it (default 0.001); 0 runs all trials",
     )  # fmt: skip
     parser.add_argument(
         "--timeout", metavar="T", action=arg.Checked, check=parse_seconds,
@@ -47,6 +49,16 @@ def add(commands: arg.Commands) -> None:
     parser.set_defaults(run=run)
 
 
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = float("nan")
+    if not 0 <= share < 1:
+        raise UserError("min-gain from 0 up to 1", repr(text), "such as --min-gain 0.001")
+    return share
+
+
 def run(chosen: argparse.Namespace) -> str:
     """Refine and give the finalists as text."""
     from advisor.advice import Advice
@@ -56,25 +68,9 @@ def run(chosen: argparse.Namespace) -> str:
     tuned = advice.refine(
         trials=chosen.trials, timeout=chosen.timeout, storage=chosen.storage,
         task=load_task(chosen.task), seed=chosen.seed, progress=True,
+        min_gain=chosen.min_gain,
     )  # fmt: skip
     if chosen.out is not None:
         tuned.save(chosen.out)
         say(f"wrote {chosen.out}")
-    return tuned.to_json() if chosen.json else _for_people(tuned)
-
-
-def _for_people(tuned: Tuned) -> str:
-    header = ["RANK", "MEDIAN", "VALIDATION LOSS PER FRESH SEED", "FROM", "RECIPE"]
-    rows = [
-        [str(rank), amount(one.median), " ".join(map(amount, one.validation)), one.origin,
-         one.recipe.describe()]
-        for rank, one in enumerate(tuned.ranking, start=1)
-    ]  # fmt: skip
-    return "\n".join(
-        [
-            columns([header, *rows]),
-            "",
-            f"{tuned.trials} trials, {tuned.pruned} of them pruned; "
-            f"{amount(tuned.passes)} passes in {duration(tuned.seconds)}",
-        ]
-    )
+    return tuned.to_json() if chosen.json else str(tuned)

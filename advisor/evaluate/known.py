@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from advisor.features import Matrix
-from advisor.knowledge import Knowledge, profiled_features, load_knowledge
+from advisor.knowledge import Knowledge, load_knowledge, profiled_features
 from knowledge_base.ladders import BASES, FACTORS, ladder
 from knowledge_base.regret import scales
 from knowledge_base.store import load_profiles, load_runs

@@ -31,9 +31,10 @@ from advisor.advice import (
     Tuned,
     load_ranked,
 )
-from advisor.pruning import SHARES, TrialWatcher, rungs
-from advisor.refine import _Search, refine
+from advisor.refine import RANKED, refine
 from advisor.refine_finals import DIVERGED, Entry, run_finals, unused_seeds
+from advisor.refine_moves import moves
+from advisor.refine_search import MOVES, Search
 from advisor.refine_space import FACTOR, Neighbourhood
 from advisor.refine_study import open_study, study_name
 from knowledge_base.reference import reference_recipes
@@ -41,7 +42,7 @@ from probes.errors import UserError
 from probes.recipe.schema import Recipe
 from probes.run import Point, Run
 from probes.task import Task
-from probes.training import Watcher, evaluation_steps
+from probes.training import Watcher
 
 STEPS = 24
 GOOD = Recipe.parse({"optimizer": {"name": "adamw", "lr": 0.01}, "schedule": "cosine"})
@@ -124,7 +125,7 @@ def storage(tmp_path: Path) -> str:
     return str(tmp_path / "journal.log")
 
 
-SMALL = {"finalists": 2, "fresh_seeds": 2, "device": "cpu"}
+SMALL = {"finalists": 2, "fresh_seeds": 2, "device": "cpu", "min_gain": 0.0}
 
 
 def test_the_ranking_is_tried_first_exactly_and_unpruned(storage: str) -> None:
@@ -140,9 +141,11 @@ def test_the_ranking_is_tried_first_exactly_and_unpruned(storage: str) -> None:
 
 
 def test_names_are_prefixed_and_ranges_are_narrow(storage: str) -> None:
-    refine(make_advice(GOOD, ODD, CLIPPED), make_task(), trials=6, storage=storage, **SMALL)
+    refine(make_advice(GOOD, ODD, CLIPPED), make_task(), trials=MOVES + 4, storage=storage, **SMALL)
 
-    for trial in trials_of(storage):
+    drawn = [trial for trial in trials_of(storage) if not trial.user_attrs.get("exact", False)]
+    assert len(drawn) == 2
+    for trial in drawn:
         optimizer = trial.params["start"]
         others = {"adamw", "momentum"} - {optimizer}
         assert f"{optimizer}.lr" in trial.params
@@ -308,7 +311,7 @@ def test_an_interrupt_leaves_no_running_trial_and_its_recipe_comes_back(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("advisor.refine.try_training", interrupted)
+        patch.setattr("advisor.refine_search.try_training", interrupted)
         with pytest.raises(KeyboardInterrupt):
             refine(make_advice(GOOD), make_task(), trials=1, storage=storage, **SMALL)
     tuned = refine(make_advice(GOOD), make_task(), trials=1, storage=storage, **SMALL)
@@ -344,7 +347,7 @@ def test_a_long_run_is_cut_at_the_deadline_and_comes_back(storage: str) -> None:
     study = open_study(storage, study_name(long, advice.task), seed=0)
     space = Neighbourhood([GOOD], cross_entropy=True)
     refine_study.enqueue_ranking(study, space, [GOOD])
-    search = _Search(study, space, long, 0, "cpu", False)
+    search = Search(study, space, long)
     search.run(1, time.monotonic(), 0.05, 0)
     (cut,) = study.get_trials()
     assert cut.state.name == "FAIL"
@@ -509,71 +512,8 @@ def test_nothing_of_the_users_changes_and_nothing_warns() -> None:
     assert optuna.logging.get_verbosity() == verbosity
 
 
-class _Told:
-    """A trial that remembers what it was told, and would always be pruned."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[int, float]] = []
-
-    def report(self, value: float, step: int) -> None:
-        self.told.append((step, value))
-
-    def should_prune(self) -> bool:
-        return True
-
-
-def point(step: int, loss: float) -> Point:
-    return Point(step, 0.0, {"loss": loss})
-
-
-def test_the_best_so_far_is_reported_at_the_rungs_alone() -> None:
-    trial = _Told()
-    watcher = TrialWatcher(trial, 1000, prunable=False)
-    # 200 and 500 are what early stopping adds: runs without it are not evaluated there
-    for step, loss in ((1, 3.0), (200, 1.5), (251, 1.0), (398, 2.0), (500, 0.9), (631, 1.2),
-                       (1000, 0.5)):  # fmt: skip
-        assert not watcher(point(step, loss))
-    assert trial.told == [(25, 1.0), (40, 1.0), (63, 0.9)]
-
-
-@pytest.mark.parametrize("total", [1, 2, 7, 24, 100, 1000, 31_250, 1_000_000])
-def test_a_rung_is_an_evaluation_and_its_share(total: int) -> None:
-    found = rungs(total)
-    assert set(found) <= set(evaluation_steps(total))
-    assert all(SHARES[0] <= step / total <= SHARES[1] for step in found)
-    assert all(abs(share - 100 * step / total) <= 0.5 for step, share in found.items())
-    assert len(set(found.values())) == len(found)
-    assert found or total < 3
-
-
-@pytest.mark.parametrize(("others", "pruned"), [("same", True), ("another", False)])
-def test_only_runs_at_the_same_share_are_compared(storage: str, others: str, pruned: bool) -> None:
-    study = open_study(storage, "shares", seed=0)
-    length = 1000 if others == "same" else 500
-    for _ in range(6):
-        good = study.ask()
-        watcher = TrialWatcher(good, length, prunable=False)
-        for step in evaluation_steps(length):
-            watcher(point(step, 0.1))
-        study.tell(good, 0.1)
-    watcher = TrialWatcher(study.ask(), 1000, prunable=True)
-    assert any(watcher(point(step, 5.0)) for step in evaluation_steps(1000)) is pruned
-    assert watcher.pruned is pruned
-
-
-def test_pruning_happens_at_a_rung_alone_and_not_at_the_end() -> None:
-    watcher = TrialWatcher(_Told(), 1000, prunable=True)
-    assert not watcher(point(200, 1.0))
-    assert watcher(point(251, 1.0))
-    assert watcher.pruned
-    last = TrialWatcher(_Told(), 1000, prunable=True, deadline=0.0)
-    assert not last(point(1000, 1.0))
-    assert not last.late
-    assert TrialWatcher(_Told(), 1000, prunable=True, deadline=0.0)(point(999, 1.0))
-
-
 def test_worse_trials_are_pruned(storage: str) -> None:
-    """Half the space is far too slow: the median rule must end some of it early."""
+    """Moves that make training far too slow: some of them must be ended early."""
     slow = GOOD.with_(optimizer={"name": "sgd", "lr": 1e-3})
     tuned = refine(
         make_advice(GOOD, CLIPPED, slow), make_task(), trials=14, storage=storage, **SMALL
@@ -583,6 +523,63 @@ def test_worse_trials_are_pruned(storage: str) -> None:
     assert len(pruned) == tuned.pruned > 0
     assert all(trial.user_attrs["passes"] < STEPS for trial in pruned)
     assert not any("rank" in trial.user_attrs for trial in pruned)
+
+
+def test_moves_from_the_best_follow_the_ranking(storage: str) -> None:
+    refine(make_advice(GOOD, CLIPPED), make_task(), trials=6, storage=storage, **SMALL)
+    trials = trials_of(storage)
+    kept: list[Recipe] = []
+    for trial in trials:
+        recipe = Recipe.parse(trial.user_attrs["recipe"]["plain"])
+        if trial.number >= 2:
+            finished = [one for one in trials[: trial.number] if one.state.name == "COMPLETE"]
+            best = min(finished, key=lambda one: one.value)
+            centre = kept[best.number]
+            assert moves(centre, 16)[trial.user_attrs["move"]] == recipe
+        kept.append(recipe)
+    assert len({trial.user_attrs["recipe"]["key"] for trial in trials}) == len(trials)
+
+
+def test_later_trials_take_turns_between_gain_and_sampler(storage: str) -> None:
+    refine(make_advice(GOOD, ODD), make_task(), trials=MOVES + 4, storage=storage, **SMALL)
+    later = trials_of(storage)[MOVES:]
+    assert [trial.user_attrs.get("exact", False) for trial in later] == [True, False, True, False]
+
+
+def test_the_rest_of_the_ranking_may_be_tried(storage: str) -> None:
+    """The sixth is far better than the first five and what lies near them."""
+    slow = [GOOD.with_(optimizer={"name": "sgd", "lr": 1e-6 * (1 + i)}) for i in range(RANKED)]
+    tuned = refine(
+        make_advice(*slow, GOOD), make_task(), trials=MOVES + 3, storage=storage, **SMALL
+    )
+    assert tuned.best.optimizer.name == "adamw"
+    assert "ranking 6" in [one.origin for one in tuned.ranking]
+
+
+def test_a_search_ends_where_one_more_trial_is_not_worth_it(
+    storage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    advice = make_advice(GOOD, ODD, CLIPPED, GOOD.with_(horizon=0.5), GOOD.with_(horizon=0.25))
+    settings = {**SMALL, "min_gain": 0.9}
+    tuned = refine(advice, make_task(), trials=20, storage=storage, progress=True, **settings)
+
+    assert tuned.trials == MOVES
+    assert tuned.expected_gain is not None
+    assert 0.0 <= tuned.expected_gain < 0.9
+    assert "one more trial is expected to lower the loss by" in tuned.stopped
+    said = capsys.readouterr().err
+    assert "expected of one more: " in said
+    assert f"stopped: {tuned.stopped}" in said
+    on = refine(advice, make_task(), trials=1, storage=storage, **SMALL)
+    assert (on.trials, on.stopped) == (tuned.trials + 1, "")
+
+
+def test_a_file_without_the_newer_fields_is_read(tmp_path: Path) -> None:
+    plain = json.loads(refine(make_advice(GOOD), make_task(), trials=1, **SMALL).to_json())
+    assert plain.pop("expected_gain") is None  # one trial tells nothing
+    assert plain.pop("stopped") == ""
+    (tmp_path / "old.json").write_text(json.dumps(plain))
+    assert Tuned.load(tmp_path / "old.json").expected_gain is None
 
 
 def test_finals_out_of_time_compare_on_the_same_seeds() -> None:
@@ -639,6 +636,9 @@ def test_a_final_run_that_is_complete_at_the_deadline_counts(
         ({"timeout": -1.0}, "-1.0"),
         ({"timeout": float("nan")}, "nan"),
         ({"finalists": 0}, "finalists"),
+        ({"min_gain": -0.1}, "min_gain from 0 up to 1"),
+        ({"min_gain": 1.0}, "min_gain from 0 up to 1"),
+        ({"min_gain": True}, "min_gain from 0 up to 1"),
         ({"fresh_seeds": 0}, "fresh_seeds"),
         ({"storage": "mysterious://host/db"}, "storage that Optuna can open"),
         ({"storage": "postgresql+psycopg9://me:secret@host/db"}, "storage that Optuna can open"),
@@ -673,7 +673,7 @@ def test_advice_needs_a_ranking() -> None:
 KILLED = """
 import os, sys
 sys.path.insert(0, {tests!r})
-import advisor.refine as module
+import advisor.refine, advisor.refine_search as module
 from test_refine import GOOD, ODD, make_advice, make_task
 plain, calls = module.try_training, []
 def dying(*arguments, **settings):
@@ -682,7 +682,8 @@ def dying(*arguments, **settings):
         os._exit(9)
     return plain(*arguments, **settings)
 module.try_training = dying
-module.refine(make_advice(GOOD, ODD), make_task(), trials=4, storage=sys.argv[1], device="cpu")
+advice = make_advice(GOOD, ODD)
+advisor.refine.refine(advice, make_task(), trials=4, storage=sys.argv[1], device="cpu")
 """
 
 
