@@ -84,6 +84,8 @@ def discounted(
 def discounted_in(folder: Path = SHIPPED) -> tuple[Discounted, ...]:
     """The tasks of a packed knowledge base that do not count; see `discounted`.
 
+    Steps of ladders are not among them: they repeat tasks, and are counted nowhere.
+
     Raises:
         UserError: There is no packed knowledge base in the folder.
     """

@@ -90,6 +90,7 @@ def work(executor: Executor, take: Callable[[], Item | None]) -> Iterator[list[R
         for item, kind, record in came:
             if kind == SEVERAL:
                 results.extend(record["results"])
+                again.extend(reversed(record["left"]))
                 continue
             if kind != LOST:
                 results.append((item, kind, record))

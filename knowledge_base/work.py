@@ -5,15 +5,16 @@ from __future__ import annotations
 import traceback
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from knowledge_base.journal import Role, RunRecord
 from knowledge_base.limits import Limits, OutOfTimeError, limited
-from knowledge_base.tasks import make_task, task_row
 from probes.errors import UserError, shown
 from probes.recipe.schema import Recipe
-from probes.run import Run
-from probes.task import Task
+
+if TYPE_CHECKING:  # who only hands work out, or starts a worker, need not wait for torch
+    from probes.run import Run
+    from probes.task import Task
 
 POINTS = 12
 """Validations along a learning curve."""
@@ -53,7 +54,8 @@ class Item:
 Result = tuple[Item, str, dict[str, Any]]
 """A piece of work, the kind of record it gave, and the record."""
 SEVERAL = "several"
-"""Kind of the result of an item with others: its record holds all results."""
+"""Kind of the result of an item with others: its record holds ``results`` and, as items, what is
+``left``."""
 
 
 def attempt(item: Item, limits: Limits) -> Result:
@@ -64,7 +66,8 @@ def attempt(item: Item, limits: Limits) -> Result:
         and of kind "stop" where it cannot go on before the user has done something.
     """
     if item.others:
-        return item, SEVERAL, {"results": _attempt_together(item.singles(), limits)}
+        results, left = _attempt_together(item.singles(), limits)
+        return item, SEVERAL, {"results": results, "left": left}
     try:
         with limited(limits):
             return run_item(item)
@@ -82,32 +85,63 @@ def attempt(item: Item, limits: Limits) -> Result:
         return item, "failed", failure(item, reason)
 
 
-def _attempt_together(items: list[Item], limits: Limits) -> list[Result]:
-    """Runs on one task: those that can be stacked at once, where that is faster, the rest alone.
+def _attempt_together(items: list[Item], limits: Limits) -> tuple[list[Result], list[Item]]:
+    """The first stack of runs on one task that is faster than they are alone, or the first run.
 
-    Where the stack comes to nothing, its members are done alone.
+    A worker says at once what it has finished: one that dies costs the runs in flight alone.
+
+    Returns:
+        Results, and what is left: further stacks as an item each, and the runs to be done alone.
     """
-    import torch
-
-    from probes.stacked import can_stack, train_many
-
-    torch.set_num_threads(1)
+    stacks = [[item] for item in items]
     results: list[Result] = []
     try:
         with limited(Limits(limits.seconds * len(items), limits.memory)):
-            task = built_task(items[0].task)
-            recipes = {item: Recipe.model_validate_json(item.recipe) for item in items}
-            stacked = [item for item in items if can_stack(task, recipes[item]) is None]
-            members = [(recipes[item], item.seed) for item in stacked]
-            runs = train_many(task, members, device=items[0].device, points=POINTS)
-            for item, run in zip(stacked, runs, strict=True):
-                # A member has no wall time of its own.
-                timed = replace(run, seconds_per_step=float("nan"))
-                results.append((item, "run", _record(item, recipes[item].key, timed)))
+            stacks = _stacks(items)
+            if len(stacks[0]) > 1:
+                results = _trained_together(stacks[0])
     except (Exception, OutOfTimeError):  # whatever it is, it will come again where it belongs
-        results = []
-    done = {item for item, _, _ in results}
-    return [*results, *(attempt(item, limits) for item in items if item not in done)]
+        stacks = [[item] for item in items]
+    left = [replace(stack[0], others=tuple(stack[1:])) for stack in stacks[1:]]
+    return results or [attempt(stacks[0][0], limits)], left
+
+
+def _trained_together(items: list[Item]) -> list[Result]:
+    from probes.stacked import train_many
+
+    recipes = [Recipe.model_validate_json(item.recipe) for item in items]
+    members = [(recipe, item.seed) for recipe, item in zip(recipes, items, strict=True)]
+    task = built_task(items[0].task)
+    runs = train_many(task, members, device=items[0].device, points=POINTS)
+    # A member has no wall time of its own.
+    return [
+        (item, "run", _record(item, recipe.key, replace(run, seconds_per_step=float("nan"))))
+        for item, recipe, run in zip(items, recipes, runs, strict=True)
+    ]
+
+
+def _stacks(items: list[Item]) -> list[list[Item]]:
+    """The runs by what is trained at once: stacks in front, then each of the others alone."""
+    import torch
+
+    from probes.stacked import can_stack, choose, kind_of_stack
+    from probes.stacked.loop import SIZE
+
+    torch.set_num_threads(1)
+    task = built_task(items[0].task)
+    kinds: dict[str, list[tuple[Item, tuple[Recipe, int]]]] = {}
+    for item in items:
+        recipe = Recipe.model_validate_json(item.recipe)
+        if can_stack(task, recipe) is None:
+            kinds.setdefault(kind_of_stack(task, recipe), []).append((item, (recipe, item.seed)))
+    stacks = []
+    for alike in kinds.values():
+        for begin in range(0, len(alike), SIZE):
+            members = [member for _, member in alike[begin : begin + SIZE]]
+            if choose(task, members, device=items[0].device) != "single":
+                stacks.append([item for item, _ in alike[begin : begin + SIZE]])
+    stacked = {item for stack in stacks for item in stack}
+    return [*stacks, *([item] for item in items if item not in stacked)]
 
 
 def failure(item: Item, reason: str) -> dict[str, Any]:
@@ -161,6 +195,8 @@ def _record(item: Item, key: str, run: Run) -> dict[str, Any]:
 
 def built_task(name: str) -> Task:
     """The benchmark task of that name; a process keeps the last few it made."""
+    from knowledge_base.tasks import make_task, task_row
+
     if name not in _TASKS:
         while len(_TASKS) >= _KEPT:
             _TASKS.pop(next(iter(_TASKS)))

@@ -13,7 +13,8 @@ def counts(folder: Path) -> dict[str, Any]:
     """Numbers of a packed knowledge base, whose hashes are checked first.
 
     Returns:
-        ``tasks``, ``datasets``, ``families``, ``runs``, ``curves`` (runs with a learning curve),
+        ``tasks``, ``datasets``, ``families``, ``gpu_tasks`` of the tasks, ``ladder_steps`` beside
+        them, ``runs``, ``curves`` (runs with a learning curve),
         ``recipes``, ``profiles``, ``seeds`` (different ones), ``discounted``: tasks that add
         nothing of their own, with the reason, ``diverged`` runs and their
         ``diverged_share``, ``refused`` pairs of task and recipe, runs by role (``reference``,
@@ -111,16 +112,24 @@ def _build(state: Any, running: bool, written: float) -> dict[str, Any] | None:
 
 
 def _places(names: Iterable[Any]) -> dict[str, int]:
-    """Tasks, data sets and families; a task that this release does not have counts as a task."""
+    """Tasks, data sets and families; a task that this release does not have counts as a task.
+
+    A step of a ladder is a task at another size: it is counted apart, and so are, once more, the
+    tasks of the GPU tier.
+    """
+    from knowledge_base.ladders import ladder_rows
     from knowledge_base.tasks import task_rows
 
-    known = task_rows()
+    gpu, ladders = task_rows("gpu"), ladder_rows()
+    known = {**task_rows(), **gpu}
     found = {str(name) for name in names}
     rows = [known[name] for name in found if name in known]
     return {
-        "tasks": len(found),
+        "tasks": len(found - ladders.keys()),
         "datasets": len({row.dataset for row in rows}),
         "families": len({row.family for row in rows}),
+        "gpu_tasks": len(found & gpu.keys()),
+        "ladder_steps": len(found & ladders.keys()),
     }
 
 

@@ -5,139 +5,138 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import journals
 import pytest
+from builders import (
+    RECIPES,
+    SEARCHED,
+    TASKS,
+    alive,
+    await_,
+    build_quickly,
+    builders,
+    told_of,
+    workers_of,
+)
+from quick_work import MOMENT
 
 from knowledge_base.build import Progress, build
+from knowledge_base.distinct import discounted_in
+from knowledge_base.findings.outcomes import read_outcomes
 from knowledge_base.journal import Journal
+from knowledge_base.ladders import ladder_rows
 from knowledge_base.limits import Limits
-from knowledge_base.reference import reference_recipes
-from knowledge_base.stages import tiers_for
+from knowledge_base.reference import landmarks
+from knowledge_base.splits import load_folds
+from knowledge_base.stages import BEST, tiers_for
 from knowledge_base.state import State
-from knowledge_base.work import SEVERAL, Item, Result, failure
+from knowledge_base.store import pack
+from knowledge_base.tasks import task_row, task_rows
+from knowledge_base.work import SEVERAL, Item, Result, attempt, failure
 from probes.errors import UserError
 from probes.recipe.schema import Recipe
 
-TASKS = ("wine-mlp-1", "breast_cancer-mlp-1", "diabetes-mlp-1")
-"""On data that comes with scikit-learn: nothing is fetched."""
-RECIPES = reference_recipes()[:3]
-SEARCHED = 1
-BUILDER = f"""
-import sys, pathlib
-from knowledge_base.build import build
-from knowledge_base.reference import reference_recipes
-build(pathlib.Path(sys.argv[1]), tasks={TASKS}, searched={SEARCHED}, workers=2,
-      stages=sys.argv[2].split(","), recipes=reference_recipes()[:{len(RECIPES)}])
-"""
 Place = tuple[str, str, int]
-
-
-def start(store: Path, stages: str) -> subprocess.Popen[bytes]:
-    """A builder in a process group of its own."""
-    command = [sys.executable, "-c", BUILDER, str(store), stages]
-    return subprocess.Popen(command, start_new_session=True)
-
-
-def complete(store: Path) -> None:
-    """Build what is missing, in this process."""
-    build(
-        store, tasks=TASKS, searched=SEARCHED, workers=2, recipes=RECIPES,
-        stages=("reference", "searched", "repeat"),
-    )  # fmt: skip
 
 
 def runs(store: Path) -> list[dict[str, Any]]:
     return [record for kind, record in Journal(store).read() if kind == "run"]
 
 
-def place(run: dict[str, Any]) -> Place:
-    return run["task"], run["recipe"], run["seed"]
-
-
-def await_(condition: Callable[[], bool], seconds: float = 120.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it takes too long"
-        time.sleep(0.02)
-
-
-def workers_of(builder: subprocess.Popen[bytes]) -> list[int]:
-    """Process ids of a builder's workers."""
-    found = []
-    children = Path(f"/proc/{builder.pid}/task/{builder.pid}/children")
-    for child in map(int, children.read_text().split()):
-        try:
-            command = Path(f"/proc/{child}/cmdline").read_bytes()
-        except FileNotFoundError:
-            continue
-        if b"spawn_main" in command:
-            found.append(child)
-    return found
-
-
-def alive(process: int) -> bool:
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
+def places(store: Path) -> list[Place]:
+    return [(run["task"], run["recipe"], run["seed"]) for run in runs(store)]
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments_it_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_killed_at_random_moments_it_loses_nothing_and_repeats_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = tmp_path / "journal.log"
     moments = random.Random(time.time_ns())
     before: list[Place] = []
-    for victim in ("builder", "group", "builder"):
-        builder = start(store, "reference,searched,repeat")
-        wanted = len(before) + moments.randint(1, 6)
-        await_(lambda: len(runs(store)) >= wanted or builder.poll() is not None)  # noqa: B023
-        workers = workers_of(builder)
-        if workers:  # one dies first, and the rest goes on
-            os.kill(moments.choice(workers), signal.SIGKILL)
-        time.sleep(moments.uniform(0.0, 1.0))
-        seen = [place(run) for run in runs(store)]
-        workers = workers_of(builder)
-        if victim == "group":
-            os.killpg(builder.pid, signal.SIGKILL)
-        else:
-            builder.kill()
-        builder.wait()
-        await_(lambda: not any(alive(worker) for worker in workers), 20.0)  # noqa: B023
-        after = [place(run) for run in runs(store)]
-        assert after[: len(seen)] == seen, "what was written stays"
-        assert seen[: len(before)] == before
-        before = after
+    with builders() as start:
+        for victim in ("builder", "group", "builder", "group"):
+            builder = start(store)
+            first, second = (moments.randint(1, 12) for _ in range(2))
+            await_(lambda: len(places(store)) >= len(before) + first)  # noqa: B023
+            with pytest.raises(UserError, match="locked"):
+                build(store, tasks=TASKS, recipes=[], stages=["reference"])
+            os.kill(moments.choice(workers_of(builder)), signal.SIGKILL)  # and the rest goes on
+            await_(lambda: len(places(store)) >= len(before) + first + second)  # noqa: B023
+            time.sleep(moments.uniform(0.0, 2 * MOMENT))
+            workers, seen = workers_of(builder), places(store)
+            (os.killpg if victim == "group" else os.kill)(builder, signal.SIGKILL)
+            await_(lambda: not any(map(alive, [builder, *workers])))  # noqa: B023
+            after = places(store)
+            assert after[: len(seen)] == seen, "what was written stays"
+            assert len(after) - len(seen) <= 3, "what was on its way: of two workers, and one more"
+            assert seen[: len(before)] == before
+            assert told_of(store).stat().st_size <= len(after), "what it said is done is there"
+            before = after
+        # as if the machine had gone down in the middle of the last record
+        store.write_bytes(store.read_bytes()[:-20])
+        torn = len(store.read_bytes().splitlines())
+        before = places(store)
+        assert len(before) in (len(after), len(after) - 1)
 
-    complete(store)
-    done = [place(run) for run in runs(store)]
+    build_quickly(store, monkeypatch)
+    done = places(store)
     assert done[: len(before)] == before
     assert max(Counter(done).values()) == 1, "no run twice"
     roles = Counter((run["task"], run["role"]) for run in runs(store))
     for task in TASKS:
         assert roles[task, "reference"] == len(RECIPES)
         assert roles[task, "searched"] == SEARCHED
-        assert roles[task, "repeat"] >= 2 * len(RECIPES), "all are among the best ten, or nearly"
+        assert roles[task, "repeat"] >= 2 * BEST
         assert {(task, recipe.key, 0) for recipe in RECIPES} <= set(done)
     state = State.of(Journal(store))
     assert {key for _, key, _ in state.runs} <= set(state.recipes)
-    assert (state.failed, state.damaged) == ({}, [])
+    assert state.failed == {}
+    assert state.damaged == [f"{store}:{torn}: torn or foreign line, set aside"]
+    following = [kind for number, kind, _ in Journal(store).numbered() if number > torn]
+    assert following[0] == "stage", "what is torn swallows nothing"
 
     size = store.stat().st_size
-    complete(store)
+    build_quickly(store, monkeypatch)
     assert store.stat().st_size == size, "a store that is complete is left alone"
 
 
+class Here:
+    """An executor without processes: items are done when somebody waits for them."""
+
+    def __init__(self, name: str, workers: int | None, limits: Limits) -> None:
+        self._limits = limits
+        self._out: list[Item] = []
+
+    def slots(self) -> int:
+        return 1
+
+    def submit(self, item: Item) -> None:
+        self._out.append(item)
+
+    def completed(self) -> list[Result]:
+        return [attempt(self._out.pop(), self._limits)]
+
+    def close(self) -> None:
+        self._out = []
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Builds do their work in this process."""
+    monkeypatch.setattr("knowledge_base.build.make_executor", Here)
+
+
 @pytest.mark.slow
-def test_what_kills_or_outlasts_its_worker_fails_and_the_rest_goes_on(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("here")
+def test_what_takes_too_long_fails_and_the_rest_goes_on(tmp_path: Path) -> None:
     store = tmp_path / "journal.log"
     settings: dict[str, Any] = {"tasks": TASKS[:1], "workers": 1, "stages": ["reference"]}
     told: list[int] = []
@@ -154,7 +153,7 @@ def test_what_kills_or_outlasts_its_worker_fails_and_the_rest_goes_on(tmp_path: 
     assert State.of(Journal(store)).failed == {}
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("here")
 def test_refusals_are_recorded_and_not_tried_again(tmp_path: Path) -> None:
     store = tmp_path / "journal.log"
     large = Recipe.parse({"optimizer": {"name": "adamw"}, "batch_size": 4096})
@@ -178,6 +177,7 @@ def test_refusals_are_recorded_and_not_tried_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("here")
 def test_profiles_are_taken_once_unless_asked(tmp_path: Path) -> None:
     store = tmp_path / "journal.log"
     task = TASKS[0]
@@ -192,6 +192,35 @@ def test_profiles_are_taken_once_unless_asked(tmp_path: Path) -> None:
         assert sorted(profiles()) == wanted
     build(store, tasks=[task], workers=1, stages=["profiles"], retake_profiles=True)
     assert sorted(profiles()) == sorted(2 * wanted)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_step_of_a_ladder_is_built_and_counts_for_no_fold(tmp_path: Path) -> None:
+    store, step = tmp_path / "journal.log", "satimage-mlp-1@width2"
+    few = task_row(step).model_copy(update={"steps": 8, "dataset": "wine"})
+    with pytest.MonkeyPatch.context() as replaced:
+        replaced.setitem(ladder_rows(), step, few)
+        state = build(store, tasks=[step], recipes=RECIPES[:1], stages=["reference", "profiles"])
+    assert set(state.runs) == {(step, RECIPES[0].key, 0)}
+    assert {task for task, _, _ in state.profiles} == {step}
+    pack(Journal(store), tmp_path / "packed", "a test", {})
+    assert discounted_in(tmp_path / "packed") == ()
+    outcomes = read_outcomes(tmp_path / "packed")
+    assert outcomes.rows == ()
+    assert step not in {name for fold in load_folds()["dataset"] for name in fold.train}
+    assert task_row(step).group == task_row("satimage-mlp-1").group, "left out with its base"
+
+
+@pytest.mark.usefixtures("here")
+def test_the_tier_for_accelerators_runs_the_landmarks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = task_row("wine-mlp-1").model_copy(update={"name": "wine-mlp-9", "steps": 8})
+    monkeypatch.setattr("knowledge_base.build.available_tasks", lambda tier: [row.name])
+    monkeypatch.setitem(task_rows("gpu"), row.name, row.model_copy(update={"tier": "gpu"}))
+    state = build(tmp_path / "journal.log", tier="gpu", device="cpu", stages=["reference"])
+    assert set(state.runs) == {(row.name, recipe.key, 0) for recipe in landmarks()}
+    assert {run["steps"] for run in state.runs.values()} == {8}
 
 
 def record(task: str, recipe: Recipe, seed: int = 0) -> dict[str, Any]:
@@ -256,7 +285,7 @@ def test_a_build_in_which_everything_fails_stops(
         def completed(self) -> list[Result]:
             item = self.out.pop()
             ends = [(one, "failed", failure(one, "no such method")) for one in item.singles()]
-            return [(item, SEVERAL, {"results": ends})]
+            return [(item, SEVERAL, {"results": ends, "left": []})]
 
         def close(self) -> None:
             self.out = []

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from knowledge_base.executor import LOST, make_executor, work
 from knowledge_base.limits import Limits
-from knowledge_base.work import Item, Result
+from knowledge_base.work import SEVERAL, Item, Result
 from probes.errors import UserError
 
 Behaviour = Callable[[Item, int], Result]
@@ -75,6 +76,24 @@ def test_a_dead_worker_costs_one_more_try(deaths: int, kind: str) -> None:
     if kind == "failed":
         assert "died 2 times" in record["reason"]
         assert {"task", "recipe", "seed", "tier"} < set(record)
+
+
+@pytest.mark.parametrize("deaths", [0, 1])
+def test_what_a_worker_leaves_of_several_is_handed_out_again(deaths: int) -> None:
+    several = replace(ITEMS[0], others=tuple(ITEMS[1:]))
+
+    def first_of_them(item: Item, tries: int) -> Result:
+        if not item.others:
+            return done(item, tries)
+        if tries <= deaths:
+            return item, LOST, {}
+        first, *left = item.singles()
+        return item, SEVERAL, {"results": [done(first, tries)], "left": left}
+
+    executor = Scripted(first_of_them)
+    found = [item for results in work(executor, give([several])) for item, _, _ in results]
+    assert sorted(item.seed for item in found) == [0, 1, 2, 3, 4]
+    assert executor.most == 2, "others help with what is left"
 
 
 def test_what_the_user_must_mend_stops_the_build_after_what_is_done() -> None:

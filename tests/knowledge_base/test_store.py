@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
+import os
 import resource
 import subprocess
 import sys
@@ -116,6 +117,26 @@ def test_a_foreign_line_is_named_and_set_aside(tmp_path: Path, line: bytes) -> N
     assert list(journal.read(damaged)) == whole
     assert damaged == [f"{journal.path}:2: torn or foreign line, set aside"]
     assert pack(journal, tmp_path / "packed", "a test", {})["counts"]["set_aside"] == 1
+
+
+def test_what_is_appended_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut takes what only the system has: each append waits for the disk."""
+    path = tmp_path / "journal.log"
+    synced: dict[int, int] = {}
+    sync = os.fsync
+
+    def note(descriptor: int) -> None:
+        sync(descriptor)
+        synced[os.fstat(descriptor).st_ino] = os.fstat(descriptor).st_size
+
+    monkeypatch.setattr(os, "fsync", note)
+    with Journal(path) as journal:
+        assert tmp_path.stat().st_ino in synced, "the file's own entry, too"
+        for count in range(3):
+            journal.append("run", {"count": count})
+            assert synced[path.stat().st_ino] == path.stat().st_size
+        journal.extend([("run", {"count": 3}), ("run", {"count": 4})])
+        assert synced[path.stat().st_ino] == path.stat().st_size
 
 
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,7 +14,7 @@ from knowledge_base.journal import RunRecord
 from knowledge_base.limits import Limits
 from knowledge_base.reference import COPIED
 from knowledge_base.tasks import task_row
-from knowledge_base.work import Item, attempt, failure
+from knowledge_base.work import SEVERAL, Item, attempt, failure
 from probes.recipe.schema import Recipe
 
 TASK = "wine-mlp-1"
@@ -71,3 +74,64 @@ def test_a_failed_profile_has_no_recipe() -> None:
     assert failure(Item(TASK, tier=16, seed=2), "x") == {
         "task": TASK, "recipe": "", "seed": 2, "tier": 16, "reason": "x",
     }  # fmt: skip
+
+
+def together(*recipes: Recipe) -> Item:
+    first, *others = map(item, recipes)
+    return replace(first, others=tuple(others))
+
+
+def adamw(rate: float) -> Recipe:
+    return Recipe.parse({"optimizer": {"name": "adamw", "lr": rate}})
+
+
+MUON = Recipe.parse({"optimizer": "muon"})
+"""There is no stacked update for it."""
+
+
+def form(chosen: str) -> Callable[..., str]:
+    """A choice of that form for whatever is given."""
+    return lambda task, members, **settings: chosen if len(members) > 1 else "single"
+
+
+def test_a_worker_gives_back_what_it_has_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("probes.stacked.choose", form("single"))
+    recipes = [adamw(1e-3), MUON, adamw(1e-2)]
+    left, done = [together(*recipes)], []
+    while left:
+        given, kind, record = attempt(left.pop(), Limits())
+        if kind == SEVERAL:
+            assert len(record["results"]) == 1, "one that is killed costs one run"
+            assert [one.others for one in record["left"]] == [()] * (len(recipes) - 1)
+            left += record["left"]
+            ((given, kind, record),) = record["results"]
+        assert (kind, record["recipe"]) == ("run", Recipe.model_validate_json(given.recipe).key)
+        done.append(record["recipe"])
+    assert sorted(done) == sorted(recipe.key for recipe in recipes)
+
+
+def test_a_stack_comes_back_at_once_and_the_others_are_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for place in ("probes.stacked.choose", "probes.stacked.choice.choose"):
+        monkeypatch.setattr(place, form("stacked"))
+    sgd = [Recipe.parse({"optimizer": {"name": "sgd", "lr": rate}}) for rate in (0.1, 0.2)]
+    recipes = [MUON, adamw(1e-3), sgd[0], adamw(1e-2), sgd[1]]
+    _, kind, record = attempt(together(*recipes), Limits())
+    assert kind == SEVERAL
+    assert [(how, run["recipe"]) for _, how, run in record["results"]] == [
+        ("run", recipes[1].key), ("run", recipes[3].key)
+    ]  # fmt: skip
+    assert all(math.isnan(run["seconds_per_step"]) for _, _, run in record["results"])
+    assert record["left"] == [together(*sgd), item(MUON)]
+
+
+def test_a_stack_that_comes_to_nothing_is_done_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: Any, **settings: Any) -> None:
+        raise RuntimeError("no memory for all of them")
+
+    monkeypatch.setattr("probes.stacked.choose", form("stacked"))
+    monkeypatch.setattr("probes.stacked.train_many", broken)
+    _, _, record = attempt(together(adamw(1e-3), adamw(1e-2)), Limits())
+    assert [how for _, how, _ in record["results"]] == ["run"]
+    assert record["left"] == [item(adamw(1e-2))]

@@ -46,8 +46,9 @@ def test_status_counts(advisor: CommandLine) -> None:
     found = json.loads(answer.out)
     assert (answer.status, answer.err) == (0, "")
     wanted = {
-        "tasks": 2, "datasets": 1, "families": 2, "runs": 3, "curves": 3, "recipes": 2,
-        "profiles": 2, "seeds": 2, "diverged": 1, "reference": 1, "searched": 1, "repeat": 1,
+        "tasks": 2, "datasets": 1, "families": 2, "gpu_tasks": 0, "ladder_steps": 0,
+        "runs": 3, "curves": 3, "recipes": 2, "profiles": 2, "seeds": 2,
+        "diverged": 1, "reference": 1, "searched": 1, "repeat": 1,
     }  # fmt: skip
     assert {key: found[key] for key in wanted} == wanted
     assert found["tiers"] == {"16": 2}
