@@ -3,13 +3,15 @@
 Every case trains the same members (AdamW at different rates, a seed each) in the forms in turn, and
 the medians over the rounds are told: of whole runs with twelve validations, in CPU time, so that
 other work on the machine weighs little, and of the training steps alone, in wall time. "chosen" is
-the form that ``probes.stacked.choice.choose`` takes for 20,000 steps or a little more.
-Compilation is told apart: it is paid once for each kind of stack.
+the form that ``probes.stacked.choice.choose`` takes for a thousand runs (and, told beside it, for
+those of one stack). Compilation is told apart: it is paid once for each kind of stack, and in the
+figure for a thousand runs it is paid.
 
-Goal: at least 4 x on the tiny net, and never a form chosen that is slower than one by one.
+Goal: at least 4 x on the tiny net, and never a form chosen that is slower than one by one. Compiled
+stacks reach it with room to spare; without a C++ compiler stacks run as they are, 3.5 to 4.5 x.
 
 Run:
-    python benchmarks/stacked_throughput.py [--rounds N] [--members N] [--no-compile]
+    python benchmarks/stacked_throughput.py [--rounds N] [--members N] [--case NAME] [--no-compile]
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from probes.stacked.loop import train_stacked
 from probes.task import Task
 from probes.training import train
 
-GOAL, POINTS, CLASSES = 4.0, 12, 10
+GOAL, POINTS, CLASSES, RUNS = 4.0, 12, 10, 1000
 
 
 @dataclass(frozen=True)
@@ -124,9 +126,13 @@ def measure(case: Case, count: int, rounds: int, compiling: bool) -> bool:
             times[name].append(measured(form))
     whole = {name: statistics.median(pair[0] for pair in all_) for name, all_ in times.items()}
     step = {name: statistics.median(pair[1] for pair in all_) for name, all_ in times.items()}
-    work = members * (1 + 20_000 // (count * case.steps))
-    chosen = choose(task, work, device="cpu", size=count)
-    print(f"\n{case.name}: {count} members, {case.steps} steps, one thread; chosen: {chosen}")
+    few_chosen = choose(task, members, device="cpu", size=count)
+    many = (members * (1 + RUNS // count))[:RUNS]
+    chosen = choose(task, many, device="cpu", size=count) if compiling else few_chosen
+    print(
+        f"\n{case.name}: {count} members, {case.steps} steps, one thread; "
+        f"chosen for {count} runs: {few_chosen}, for {RUNS}: {chosen}"
+    )
     for name in forms:
         note = f"  first call {first[name]:.1f} s" if name == "compiled" else ""
         print(
@@ -134,10 +140,13 @@ def measure(case: Case, count: int, rounds: int, compiling: bool) -> bool:
             f"{whole['single'] / whole[name]:>6.1f} x{1 / step[name]:>10.0f} /s steps alone"
             f"{step['single'] / step[name]:>6.1f} x{note}"
         )
-    ratio = step["single"] / step.get(chosen, step["single"])
+    once = first[chosen] if chosen == "compiled" else 0.0
+    ratio = RUNS * whole["single"] / (RUNS * whole[chosen] + once)
     goal = GOAL if "64-64" in case.name else 1.0
-    print(f"  {ratio:.1f} x as chosen, goal {goal:g} x: {'met' if ratio >= goal else 'MISSED'}")
-    return ratio >= goal
+    met = ratio >= goal
+    print(f"  {ratio:.1f} x as chosen for {RUNS} whole runs, goal {goal:g} x: "
+          f"{'met' if met else 'MISSED'}")  # fmt: skip
+    return met
 
 
 def main() -> None:
@@ -145,11 +154,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Throughput of stacked runs")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each form (default 5)")
     parser.add_argument("--members", type=int, default=32, help="runs of a stack (default 32)")
+    parser.add_argument("--case", default="", help="only cases whose name has this in it")
     parser.add_argument("--no-compile", action="store_true", help="leave compiled stacks out")
     given = parser.parse_args()
     torch.set_num_threads(1)
     compiling = can_compile("cpu") and not given.no_compile
-    met = [measure(case, given.members, given.rounds, compiling) for case in CASES]
+    if not compiling:
+        why = "as asked" if can_compile("cpu") else "for want of a C++ compiler (g++ or clang++)"
+        print(f"compiled stacks are left out, {why}: what is chosen is the best of the rest")
+    met = [measure(case, given.members, given.rounds, compiling) for case in CASES
+           if given.case in case.name]  # fmt: skip
     print(f"\n{sum(met)} of {len(met)} goals met")
 
 

@@ -7,6 +7,6 @@ machine. Inside: `member` (one run's course), `program` (the stack as one tensor
 
 from probes.stacked.checks import can_stack
 from probes.stacked.choice import choose, train_many
-from probes.stacked.loop import train_stacked
+from probes.stacked.loop import kind_of_stack, train_stacked
 
-__all__ = ["can_stack", "choose", "train_many", "train_stacked"]
+__all__ = ["can_stack", "choose", "kind_of_stack", "train_many", "train_stacked"]

@@ -33,10 +33,11 @@ _LONG_STEP = 0.02
 """Seconds: on a CPU a step this long is arithmetic, and timing a whole stack of them costs much."""
 _MARGIN = 0.9
 """A form is left for another one only where its steps take at most this share of the time."""
-_COMPILATION = 30.0
-"""Seconds that a compilation is expected to take at most; it is tried where it can save twice that.
+_COMPILATION = 15.0
+"""Seconds that a compilation is expected to take; it is tried where stacks would train for more
+than twice that, for compiled steps take about half the time.
 
-Measured: 5 to 10 s for small nets, 22 s for the first of a process."""
+Measured: 7 to 11 s for small nets on a busy machine, 22 s at worst for the first of a process."""
 
 
 @dataclass(frozen=True)

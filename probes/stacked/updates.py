@@ -34,7 +34,8 @@ class Rule:
         states: State tensors like the weights, zero at the start.
         table: From settings, rates (T, M) and step numbers (T, 1) counted from 1 to the columns of
             all steps, each broadcastable to (T, M).
-        update: Changes weights and states in place: (weights, gradients, states, columns).
+        update: Changes weights and states in place: (weights, gradients, states, columns). It may
+            use up the gradients: new memory for so many numbers costs more than computing them.
     """
 
     name: str
@@ -72,9 +73,9 @@ def _moments(settings: Settings, steps: Tensor) -> tuple[list[Tensor], Tensor, T
 
 
 def _follow(gradients: Tensor, states: Sequence[Tensor], columns: Columns) -> None:
-    """Running means of the gradient and of its square."""
+    """Running means of the gradient and of its square; of the gradients, their memory is left."""
     states[0].lerp_(gradients, columns[0])
-    states[1].lerp_(gradients.square(), columns[1])
+    states[1].lerp_(gradients.square_(), columns[1])
 
 
 def _adam_table(settings: Settings, rates: Tensor, steps: Tensor) -> list[Tensor]:
@@ -85,7 +86,7 @@ def _adam_table(settings: Settings, rates: Tensor, steps: Tensor) -> list[Tensor
 def _adam(weights: Tensor, gradients: Tensor, states: Sequence[Tensor], columns: Columns) -> None:
     _follow(gradients, states, columns)
     root, eps, rate = columns[2:]
-    weights.addcdiv_(states[0] * rate, states[1].sqrt().mul_(root).add_(eps))
+    weights.addcdiv_(states[0] * rate, torch.sqrt(states[1], out=gradients).mul_(root).add_(eps))
 
 
 def _amsgrad(
@@ -94,7 +95,7 @@ def _amsgrad(
     _follow(gradients, states, columns)
     states[2].copy_(torch.maximum(states[2], states[1]))
     root, eps, rate = columns[2:]
-    weights.addcdiv_(states[0] * rate, states[2].sqrt().mul_(root).add_(eps))
+    weights.addcdiv_(states[0] * rate, torch.sqrt(states[2], out=gradients).mul_(root).add_(eps))
 
 
 def _nadam_table(settings: Settings, rates: Tensor, steps: Tensor) -> list[Tensor]:
@@ -111,10 +112,11 @@ def _nadam_table(settings: Settings, rates: Tensor, steps: Tensor) -> list[Tenso
 
 
 def _nadam(weights: Tensor, gradients: Tensor, states: Sequence[Tensor], columns: Columns) -> None:
-    _follow(gradients, states, columns)
     root, eps, now, past = columns[2:]
-    step = (gradients * now).addcmul_(states[0], past)
-    weights.addcdiv_(step, states[1].sqrt().mul_(root).add_(eps))
+    step = gradients * now
+    _follow(gradients, states, columns)
+    step.addcmul_(states[0], past)
+    weights.addcdiv_(step, torch.sqrt(states[1], out=gradients).mul_(root).add_(eps))
 
 
 def _radam_table(settings: Settings, rates: Tensor, steps: Tensor) -> list[Tensor]:
@@ -137,7 +139,8 @@ def _radam_table(settings: Settings, rates: Tensor, steps: Tensor) -> list[Tenso
 def _radam(weights: Tensor, gradients: Tensor, states: Sequence[Tensor], columns: Columns) -> None:
     _follow(gradients, states, columns)
     eps, adaptive, plain = columns[2:]
-    weights.addcdiv_(states[0] * adaptive, states[1].sqrt().add_(eps)).addcmul_(states[0], plain)
+    root = torch.sqrt(states[1], out=gradients).add_(eps)
+    weights.addcdiv_(states[0] * adaptive, root).addcmul_(states[0], plain)
 
 
 def _adamax_table(settings: Settings, rates: Tensor, steps: Tensor) -> list[Tensor]:
