@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from advisor.candidates import Applicable, applicable, neighbours
 from advisor.evidence import evidence, nearest_reference
 from advisor.features import Matrix, task_features
 from advisor.goal import HORIZONS, Goal, rank_fastest, wanted_regret
+from advisor.meta_model import MetaModel
 from advisor.shipped import Loaded
 from probes.errors import UserError
 from probes.profile import Profile
@@ -28,10 +30,34 @@ _DOUBT = (
 )
 
 
-def rank(
-    task: Task, profile: Profile, loaded: Loaded, goal: Goal, memory: int | None
-) -> tuple[tuple[Candidate, ...], bool, str]:
-    """The ranking, whether the meta-model abstained, and why in words."""
+class Ranked(NamedTuple):
+    """A ranking and what it goes by.
+
+    Attributes:
+        candidates: The best first.
+        scores: Predicted regret of each, not cut off to [0, 1] as the candidates' own.
+        abstained: Whether the meta-model kept out of it.
+        reason: Why this ranking, in words.
+    """
+
+    candidates: tuple[Candidate, ...]
+    scores: tuple[float, ...]
+    abstained: bool
+    reason: str
+
+
+def expected_of(model: MetaModel, score: float) -> Expected:
+    """A predicted regret with its interval, within [0, 1]."""
+    low, high = model.interval(score)
+    return Expected(score=min(max(score, 0.0), 1.0), low=low, high=high)
+
+
+def rank(task: Task, profile: Profile, loaded: Loaded, goal: Goal, memory: int | None) -> Ranked:
+    """Rank recipes for a task by its profile.
+
+    Raises:
+        UserError: No recipe can serve it.
+    """
     model, prepared = loaded.model, task.prepared
     features = task_features(profile.values, prepared.steps, prepared.batch_size)
     similarity = model.similarities(features)
@@ -89,7 +115,7 @@ def rank(
         _candidate(pool[i], float(scores[i]), loaded, similarity, profile, test, task)
         for i in chosen
     )
-    return ranking, abstained, reason
+    return Ranked(ranking, tuple(float(scores[i]) for i in chosen), abstained, reason)
 
 
 def _scored(
@@ -115,10 +141,9 @@ def _candidate(
     lines = evidence(model, recipe, similarity, profile.values)
     if not same:
         lines = (*lines, _DOUBT)
-    low, high = model.interval(score)
     return Candidate(
         recipe=recipe.with_(batch_size=recipe.batch_size or prepared.batch_size),
-        expected=Expected(score=min(max(score, 0.0), 1.0), low=low, high=high),
+        expected=expected_of(model, score),
         cost=Cost(
             seconds_per_step=(
                 None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,15 @@ import torch
 from torch import nn
 
 from advisor.advice import Advice, ProbeCost, TaskFacts
-from advisor.budget import Budget, parse_budget
+from advisor.budget import parse_budget
 from advisor.goal import parse_goal, parse_memory
+from advisor.profiling import profile_within
+from advisor.race import race
+from advisor.race_run import Left
 from advisor.ranking import rank
-from advisor.shipped import FOLDER, fitted_tiers, load_shipped, tier_within
-from knowledge_base.reference import COPIED
+from advisor.shipped import FOLDER, fitted_tiers, load_shipped
 from probes.device import resolve_device
 from probes.errors import UserError
-from probes.measures.base import TIERS
-from probes.profile import FACTS_ONLY, Profile, take_profile
 from probes.sandbox import sandbox
 from probes.task import Task
 
@@ -55,8 +55,11 @@ def recommend(
         metric: See ``Task``.
         steps: Budget of one full training in optimizer steps.
         epochs: The same in passes over the data.
-        budget: What probing may cost: "10%" of one full training, or "60s".
-        goal: "best" result at the end, or "fastest" to the target.
+        budget: What probing may cost: "10%" of one full training, or "60s". With "60%" or more
+            (and where seconds allow it) the first recipes of the ranking race each other over a
+            quarter of their schedules; shorter races do not improve the choice, so a smaller
+            budget pays for none.
+        goal: "best" result at the end, or "fastest" to the target (which is never raced for).
         target: For "fastest": a validation loss; None: what AdamW 1e-3 cosine should reach.
         max_memory: Bytes (or "2GB") for weights, gradients and optimizer state.
         device: "auto", "cpu", "cuda", ...
@@ -87,12 +90,16 @@ def recommend(
     for note in prepared.notes:
         say(note)
     folder = models or FOLDER
-    profile, passes = _profile(task, limit, fitted_tiers(folder), where, seed, begin, say)
+    tiers = fitted_tiers(folder)
+    profile, passes = profile_within(task, limit, tiers, aim, where, seed, begin, say)
     seconds = time.perf_counter() - begin
     loaded = load_shipped(profile.tier, folder)
     say(f"ranking with what {len(loaded.model.names)} known tasks say")
     with sandbox(task.train, task.validation, task.test):  # making models draws random numbers
-        ranking, abstained, reason = rank(task, profile, loaded, aim, memory)
+        ranked = rank(task, profile, loaded, aim, memory)
+    left = Left.of(limit, prepared.steps, passes, begin)
+    raced = race(task, ranked, aim, loaded.model, profile, left, seed=seed, say=say)
+    ranked, passes, seconds = raced[0], passes + raced[1], seconds + raced[2]
     advice = Advice(
         task=TaskFacts(
             name=task.name, loss=prepared.objective.loss_name,
@@ -101,10 +108,10 @@ def recommend(
             train_samples=_length(task), device=where, notes=prepared.notes,
         ),
         profile=profile.model_dump(mode="json", by_alias=True),
-        ranking=ranking,
+        ranking=ranked.candidates,
         probe=ProbeCost(passes=passes, seconds=seconds, share=passes / prepared.steps),
-        abstained=abstained,
-        reason=reason,
+        abstained=ranked.abstained,
+        reason=ranked.reason,
     )  # fmt: skip
     advice.attach(task, folder)
     return advice.explained() if explain else advice
@@ -146,56 +153,3 @@ def _length(task: Task) -> int | None:
     from probes.measures.data_facts import known_length
 
     return known_length(task.prepared.train)
-
-
-def _profile(
-    task: Task, limit: Budget, tiers: Sequence[int], device: str, seed: int, begin: float, say: _Say
-) -> tuple[Profile, float]:
-    """The profile that the budget pays for, and all passes spent on the way.
-
-    Only tiers that the meta-model knows are taken: a longer probe than any known task had would
-    cost passes and tell nothing.
-    """
-    steps = task.prepared.steps
-    if limit.share is not None:
-        tier = tier_within(limit.share * steps, tiers)
-        say(_saying(tier, limit.share * steps))
-        profile = take_profile(task, tier=tier, seed=seed, device=device)
-        return profile, profile.passes
-    assert limit.seconds is not None  # noqa: S101 - a budget is one of the two
-    profile, spent = take_profile(task, tier=FACTS_ONLY, seed=seed, device=device), 0.0
-    spent += profile.passes
-    per_pass = _seconds_a_pass(task, device, seed)
-    spent += 2.0
-    for tier in tiers:
-        if tier == FACTS_ONLY:
-            continue
-        left = limit.seconds - (time.perf_counter() - begin)
-        if tier * per_pass > left or tier > max(steps // 2, TIERS[0]):
-            break
-        say(_saying(tier, tier))
-        profile = take_profile(task, tier=tier, seed=seed, device=device)
-        spent += profile.passes
-        per_pass = profile.seconds / max(profile.passes, 1.0)
-    return profile, spent
-
-
-def _saying(tier: int, passes: float) -> str:
-    if tier == FACTS_ONLY:
-        return (
-            f"the budget pays for {passes:.0f} passes, fewer than the {TIERS[0]} of the smallest "
-            "probe: going by facts of model and data alone"
-        )
-    return f"probing: {tier} passes at most"
-
-
-def _seconds_a_pass(task: Task, device: str, seed: int) -> float:
-    """Wall time of a training step, after one to warm up."""
-    from probes.training import train
-
-    run = None
-    for _ in range(2):
-        run = train(task, COPIED, seed=seed, device=device, stop_after=1, points=0,
-                    evaluate="nothing")  # fmt: skip
-    assert run is not None  # noqa: S101
-    return run.seconds_per_step

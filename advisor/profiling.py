@@ -1,0 +1,107 @@
+"""The profile that a budget pays for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from advisor.budget import Budget
+from advisor.goal import Goal
+from advisor.race import least_passes
+from advisor.shipped import tier_within
+from knowledge_base.reference import COPIED
+from probes.measures.base import TIERS
+from probes.profile import FACTS_ONLY, Profile, take_profile
+from probes.task import Task
+
+ENOUGH = 0.1
+"""Share of one full training that is enough for a profile where races could take the rest."""
+
+
+def profile_within(
+    task: Task, limit: Budget, tiers: Sequence[int], goal: Goal, device: str, seed: int,
+    begin: float, say: Callable[[str], None],
+) -> tuple[Profile, float]:  # fmt: skip
+    """The profile that the budget pays for, and all passes spent on the way.
+
+    Only tiers that the meta-model knows are taken: a longer probe than any known task had would
+    cost passes and tell nothing. Seconds are spent by climbing the tiers while the next one is
+    expected to fit.
+
+    Args:
+        task: What to measure.
+        limit: The whole budget.
+        tiers: Tiers of the fitted meta-models.
+        goal: With "best", races may follow and are left what they need.
+        device: Where to measure.
+        seed: Of weights, batch order and noise.
+        begin: Value of ``time.perf_counter()`` at which a budget in seconds began.
+        say: Told what is going on.
+    """
+    steps = task.prepared.steps
+    if limit.share is not None:
+        allowed = limit.share * steps
+        if goal.name == "best":
+            allowed = passes_for_profile(allowed, steps, tiers, lambda: least_passes(task))
+        tier = tier_within(allowed, tiers)
+        say(_saying(tier, allowed))
+        profile = take_profile(task, tier=tier, seed=seed, device=device)
+        return profile, profile.passes
+    assert limit.seconds is not None  # noqa: S101 - a budget is one of the two
+    profile, spent = take_profile(task, tier=FACTS_ONLY, seed=seed, device=device), 0.0
+    spent += profile.passes
+    per_pass = _seconds_a_pass(task, device, seed)
+    spent += 2.0
+    for tier in tiers:
+        if tier == FACTS_ONLY:
+            continue
+        left = limit.seconds - (time.perf_counter() - begin)
+        if tier * per_pass > left or tier > max(steps // 2, TIERS[0]):
+            break
+        say(_saying(tier, tier))
+        profile = take_profile(task, tier=tier, seed=seed, device=device)
+        spent += profile.passes
+        per_pass = profile.seconds / max(profile.passes, 1.0)
+    return profile, spent
+
+
+def passes_for_profile(
+    passes: float, steps: int, tiers: Sequence[int], races: Callable[[], float]
+) -> float:
+    """What of a budget in passes the profile may cost.
+
+    All of it, unless a smallest probe and two races fit into it: then as much as by default, a
+    tenth of a training, so that the rest goes into races.
+
+    Args:
+        passes: The budget.
+        steps: Passes of one full training.
+        tiers: Tiers of the fitted meta-models.
+        races: Tells the passes that races need at least; asked only where they could fit.
+    """
+    smallest = min((tier for tier in tiers if tier != FACTS_ONLY), default=None)
+    if smallest is None or passes < smallest + steps / 2:
+        return passes
+    left = passes - races()
+    return passes if left < smallest else min(max(ENOUGH * steps, smallest), left)
+
+
+def _saying(tier: int, passes: float) -> str:
+    if tier == FACTS_ONLY:
+        return (
+            f"the budget pays for {passes:.0f} passes, fewer than the {TIERS[0]} of the smallest "
+            "probe: going by facts of model and data alone"
+        )
+    return f"probing: {tier} passes at most"
+
+
+def _seconds_a_pass(task: Task, device: str, seed: int) -> float:
+    """Wall time of a training step, after one to warm up."""
+    from probes.training import train
+
+    run = None
+    for _ in range(2):
+        run = train(task, COPIED, seed=seed, device=device, stop_after=1, points=0,
+                    evaluate="nothing")  # fmt: skip
+    assert run is not None  # noqa: S101
+    return run.seconds_per_step
