@@ -133,13 +133,15 @@ def rank_fastest(
 
 def _regret_of(target: float, profile: Profile, loaded: Loaded, similarity: Matrix) -> float:
     """A loss on the regret scale, by how far losses fell on similar tasks."""
-    initial = profile.values.get("landmark.initial_loss", profile.values.get("data.chance_loss"))
+    measured = profile.values.get("landmark.initial_loss")
+    known = (measured, *map(profile.values.get, ("data.uniform_loss", "data.chance_loss")))
+    initial = next((value for value in known if value is not None), None)
     if initial is None or initial <= 0:
         raise UserError(
             "a loss above 0 before training, to compare the target with", str(initial),
             "raise the budget or leave target out",
         )  # fmt: skip
-    if target >= initial:
+    if measured is not None and target >= measured:  # what facts tell is only a guess
         raise UserError(
             f"a target below the untrained loss, {initial:.3g}", f"{target:g}", "lower it"
         )

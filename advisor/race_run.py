@@ -80,8 +80,8 @@ def validation_passes(task: Task) -> float:
     return len(task.prepared.validation) / task.prepared.batch_size / 3.0
 
 
-def _shortened(recipe: Recipe) -> Recipe:
-    return recipe.with_(horizon=SHARE * recipe.horizon)
+def _shortened(recipe: Recipe, share: float = SHARE) -> Recipe:
+    return recipe.with_(horizon=share * recipe.horizon)
 
 
 def price_of(task: Task, entrant: Candidate, profile: Profile) -> Left:
@@ -98,13 +98,16 @@ def price_of(task: Task, entrant: Candidate, profile: Profile) -> Left:
     )
 
 
-def run_race(task: Task, recipe: Recipe, price: float, seed: int, device: str) -> Race:
+def run_race(
+    task: Task, recipe: Recipe, price: float, seed: int, device: str, share: float = SHARE
+) -> Race:
     """One race; what is wrong with a recipe on this task costs the race, not the answer."""
     begin = time.perf_counter()
     try:
         run = train(
-            task, _shortened(recipe), seed=seed, device=device, points=0, evaluate="validation"
-        )
+            task, _shortened(recipe, share), seed=seed, device=device, points=0,
+            evaluate="validation",
+        )  # fmt: skip
     except (UserError, RuntimeError) as error:
         traceback.clear_frames(error.__traceback__)  # they hold the model, and its memory
         said = next(iter(str(error).splitlines()), type(error).__name__)
