@@ -74,10 +74,7 @@ def _heights(losses: Sequence[float], finite: Sequence[float]) -> Matrix:
     """(n,) log loss above the best, cut off far above; by the rule for losses that can be < 0."""
     best = min(finite)
     zero = best if best > 0 else max(_SHIFT * (max(finite) - best), 1e-12)
-    heights = [
-        math.log1p((loss - best) / zero) if math.isfinite(loss) else math.inf for loss in losses
-    ]
-    far = _FAR * float(np.median(heights))
+    far = _FAR * float(np.median([math.log1p((loss - best) / zero) for loss in finite]))
     return np.asarray(
         [
             min(math.log1p((loss - best) / zero), far) if math.isfinite(loss) else far

@@ -29,9 +29,9 @@ def amount(value: float | None) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds for people: ``350 ms``, ``4.2 s``, ``3 min 05 s``, ``2 h 10 min``."""
-    if seconds < 1:
+    if seconds < 0.9995:  # what rounds to the next unit is told in it
         return f"{seconds * 1000:.3g} ms"
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
@@ -42,7 +42,7 @@ def duration(seconds: float) -> str:
 def size(count: float) -> str:
     """Bytes for people."""
     for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
+        if count < 999.5:
             return f"{count:.3g} {unit}"
         count /= 1000
     return f"{count:.3g} TB"

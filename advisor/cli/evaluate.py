@@ -14,7 +14,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_LIVE = ("store", "trials", "studies", "tasks", "contenders", "opt_list", "out", "figure", "long")
+    from advisor.evaluate.report import Report
+
+_LIVE = (
+    "store",
+    "trials",
+    "studies",
+    "tasks",
+    "contenders",
+    "opt_list",
+    "figure",
+    "long",
+    "replay",
+)
 """Arguments that mean something with --live alone."""
 
 
@@ -34,6 +46,14 @@ def add(commands: arg.Commands) -> None:
     parser.add_argument(
         "--workers", metavar="N", action=arg.Checked, check=arg.whole("workers", 1),
         help="processes (default: one a core)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", metavar="FILE", action=arg.Checked, check=arg.out_file,
+        help="write all results as JSON",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ablations", action="store_true",
+        help="replay also without each probe, with other tasks' profiles, with less knowledge",
     )  # fmt: skip
     _add_live(parser)
     arg.add_json(parser)
@@ -73,8 +93,8 @@ def _add_live(parser: arg.Parser) -> None:
         help="with --live: the learned list of NAdamW configurations, which then takes part",
     )  # fmt: skip
     parser.add_argument(
-        "--out", metavar="FILE", action=arg.Checked, check=arg.out_file,
-        help="with --live: write all results as JSON",
+        "--replay", metavar="FILE", action=arg.Checked, check=arg.old_file,
+        help="with --live: what a replay wrote by --out, for the marks that it gives",
     )  # fmt: skip
     parser.add_argument(
         "--figure", metavar="FILE", action=arg.Checked, check=arg.out_file,
@@ -101,21 +121,44 @@ def _names(separator: str) -> Callable[[str], list[str]]:
 def run(chosen: argparse.Namespace) -> str:
     """Replay, or compete, and give the table as text."""
     if chosen.live:
+        if chosen.ablations:
+            raise UserError("--ablations with a replay", "--live", "leave one of them out")
         return _run_live(chosen)
     for name in _LIVE:
         if getattr(chosen, name) is not None:
             flag = "--" + name.replace("_", "-")
             raise UserError(f"{flag} with --live", "a replay", f"add --live or leave {flag} out")
     from advisor.evaluate import replay
+    from probes.files import write_text
 
     workers = chosen.workers or os.cpu_count() or 1
-    report = replay(seed=chosen.seed, report=say, workers=workers)
+    report = replay(seed=chosen.seed, report=say, workers=workers, ablations=chosen.ablations)
+    if chosen.out is not None:
+        write_text(chosen.out, report.model_dump_json(indent=1) + "\n")
+        say(f"wrote {chosen.out}")
     if chosen.readme is not None:
         report.write_readme(chosen.readme)
         say(f"wrote {chosen.readme}")
     if chosen.json:
         return json_text(report.model_dump(mode="json", by_alias=True))
-    return columns(report.table())
+    parts = [columns(report.table()), "\n".join(report.facts())]
+    if report.ablations is not None:
+        growth = "\n".join(report.ablations.growth_lines())
+        parts += [columns(report.ablations.table()), growth]
+    return "\n\n".join(parts)
+
+
+def _read_report(path: Path) -> Report:
+    from pydantic import ValidationError
+
+    from advisor.evaluate.report import Report
+
+    try:
+        return Report.model_validate_json(path.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError):
+        raise UserError(
+            "what advisor evaluate --out wrote", str(path), "make it anew, or leave --replay out"
+        ) from None
 
 
 def _run_live(chosen: argparse.Namespace) -> str:
@@ -126,6 +169,7 @@ def _run_live(chosen: argparse.Namespace) -> str:
     from advisor.evaluate.live_report import live_facts, live_sections, write_readme
     from probes.files import write_text
 
+    report = None if chosen.replay is None else _read_report(chosen.replay)
     results = run_live(
         chosen.store or Path("live"), tasks=chosen.tasks, trials=chosen.trials or 100,
         studies=chosen.studies or 2, contenders=chosen.contenders, opt_list=chosen.opt_list,
@@ -138,9 +182,9 @@ def _run_live(chosen: argparse.Namespace) -> str:
         write_text(chosen.figure, figure(results))
         say(f"wrote {chosen.figure}")
     if chosen.readme is not None:
-        write_readme(chosen.readme, results)
+        write_readme(chosen.readme, results, report)
         say(f"wrote {chosen.readme}")
     if chosen.json:
         return json_text(results.model_dump(mode="json"))
-    sections = [f"{found.title}\n{columns(found.rows)}" for found in live_sections(results)]
+    sections = [f"{found.title}\n{columns(found.rows)}" for found in live_sections(results, report)]
     return "\n\n".join([*sections, "\n".join(live_facts(results))])

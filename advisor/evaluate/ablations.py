@@ -20,7 +20,7 @@ import numpy as np
 
 from advisor.evaluate.ablation_report import Ablation, Ablations, Growth
 from advisor.evaluate.guesses import Results
-from advisor.evaluate.known import ordinary
+from advisor.evaluate.known import ordinary, profile_of
 from advisor.evaluate.processes import in_processes
 from advisor.evaluate.tally import resamples, with_interval
 from advisor.evaluate.variants import (
@@ -174,17 +174,17 @@ def _task(task: int, train: tuple[int, ...], portfolio: list[int], setting: _Set
         best = np.where(results.served, predicted, np.inf).argsort(kind="stable")
         return [int(i) for i in best[: max(KS)]]
 
-    own = known.features[0, task]
+    own = profile_of(known, task)
     note(ALL, order(own))
-    note("no probes (facts alone)", order(base.features[0, task], tier=FACTS_ONLY))
+    note("no probes (facts alone)", order(profile_of(base, task), tier=FACTS_ONLY))
     named = dict(zip(TASK_UNITS, own.tolist(), strict=True))
     note("probes only (best short race)", raced(named, known.recipes) or portfolio)
     note("portfolio only", portfolio)
     for probe in PROBES:
-        note(f"without {probe}", order(_changed(tier, probe, source).features[0, task],
+        note(f"without {probe}", order(profile_of(_changed(tier, probe, source), task),
                                        change=probe))  # fmt: skip
     for draw in range(DRAWS):
-        strange = known.features[0, strangers(known.rows, draw, seed)[task]]
+        strange = profile_of(known, strangers(known.rows, draw, seed)[task])
         note("profile of another task", order(strange))
         mixed = np.where(_IS_MEASURED, strange, own)
         note("measurements of another task", order(mixed))

@@ -17,6 +17,8 @@ from scipy.stats import friedmanchisquare, rankdata, studentized_range, wilcoxon
 from advisor.evaluate.per_task import ADVICE, Entry, PerTask, interval
 from advisor.features import Matrix
 
+DRAWN = "random"
+"""How the name of a contender begins whose trainings are resampled."""
 SEARCHED = (10, 25)
 """Trials after which the cold searches are compared with the guesses."""
 _TIE = 1e-12
@@ -69,8 +71,12 @@ class Ranks:
 
 
 def compared(table: PerTask) -> tuple[Entry, ...]:
-    """What is compared: every guess, and the cold searches after some trials."""
-    searched = ((name, runs) for name in table.searches() for runs in SEARCHED)
+    """What is compared: every guess, and the cold searches after some trials.
+
+    Random draws are left out: they were not trained on fresh seeds.
+    """
+    names = (name for name in table.searches() if not name.startswith(DRAWN))
+    searched = ((name, runs) for name in names for runs in SEARCHED)
     return (*table.guesses(), *(entry for entry in searched if entry in table.regrets))
 
 

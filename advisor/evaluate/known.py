@@ -19,6 +19,9 @@ from knowledge_base.regret import scales
 from knowledge_base.store import load_profiles, load_runs
 from knowledge_base.tasks import TaskRow
 
+ASKED_SEED = 1
+"""Seed of the profile that advice is asked with: the outcomes are those of seed 0, and a probe of
+the same weights and batches would share their noise."""
 _NEEDED = ("task", "recipe", "seed", "initial", "final", "test", "diverged")
 _COMMON = 0.8
 """Share of the large tasks that must have run a recipe for it to be chosen among there."""
@@ -94,3 +97,9 @@ def large_rows() -> dict[str, TaskRow]:
     """Every step of every ladder above the first, which is the base task itself, by name."""
     rows = [row for base in BASES for axis in FACTORS for row in ladder(base, axis)[1:]]
     return {row.name: row for row in rows}
+
+
+def profile_of(known: Knowledge, task: int) -> Matrix:
+    """(p,) the features of one profile of a task, as a user has it."""
+    features: Matrix = known.features[min(ASKED_SEED, len(known.features) - 1), task]
+    return features

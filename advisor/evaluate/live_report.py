@@ -10,7 +10,7 @@ from statistics import median
 import numpy as np
 
 from advisor.evaluate.blocks import between_marks
-from advisor.evaluate.comparison import compared, paired, ranks
+from advisor.evaluate.comparison import DRAWN, compared, paired, ranks
 from advisor.evaluate.marks import COPIED, SINGLE_BEST, marks
 from advisor.evaluate.per_task import ADVICE, Entry, PerTask, per_task
 from advisor.evaluate.report import Report
@@ -94,9 +94,26 @@ def live_facts(results: LiveResults) -> list[str]:
             left_out = ", ".join(map(_shown, placed.left_out))
             lines.append(f"not ranked, for want of a result on every task: {left_out}")
     lines.append(
-        "the target is the median final validation loss of AdamW 1e-3 cosine; a run that misses "
-        "it counts at its whole budget"
+        "the target is the median final validation loss of AdamW 1e-3 cosine in the knowledge "
+        "base; a run that misses it counts at its whole budget"
     )
+    lines.append(
+        "the tasks were chosen so that recipes differ by much more than seeds do "
+        "(`advisor/evaluate/live_tasks.py`): differences are larger than on the average task"
+    )
+    drawn = [name for name in table.searches() if name.startswith(DRAWN)]
+    if drawn:
+        lines.append(
+            f"{', '.join(drawn)}: the expectation over draws, by the test result of the training "
+            "that was chosen, not of fresh seeds; it takes no part in the tests"
+        )
+    refined = [entry for entry in table.entries if entry[0] == "refine"]
+    for entry in refined:
+        cost = float(np.nanmean(table.passes[entry]))
+        lines.append(
+            f"refine: {entry[1]} trials at most, and final trainings on seeds of its own; in all "
+            f"{cost:.1f} full trainings on average, so its place in the table flatters it"
+        )
     return lines
 
 

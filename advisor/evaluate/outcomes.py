@@ -15,6 +15,7 @@ from advisor.evaluate.results import FRESH_SEEDS, SEARCH_SEED, LiveTask, Outcome
 from knowledge_base.regret import Scale, scales
 from knowledge_base.state import State
 from knowledge_base.store import SHIPPED, load_runs
+from probes.errors import UserError
 from probes.recipe.schema import Recipe
 
 _COLUMNS = ("task", "recipe", "seed", "initial", "final", "test", "diverged")
@@ -73,7 +74,13 @@ class _Marks:
 
     def of(self, recipe: Recipe, seed: int) -> tuple[float, float, float]:
         trained = known_training(self._state, self._task.name, Ask(recipe, seed))
-        record = None if trained is None else trained.record
+        if trained is None:  # a result that is gone is not a bad result
+            raise UserError(
+                "a store with every training of its plays",
+                f"none of {recipe.key} on {self._task.name} with seed {seed}",
+                "remove plays.log from the store and run again: what is missing is trained anew",
+            )
+        record = trained.record
         if record is None or record["diverged"]:
             return 1.0, 1.0, 1.0
         validation, test = self._scales

@@ -22,7 +22,7 @@ import numpy as np
 from advisor import meta_model
 from advisor.evaluate.ablations import ablate
 from advisor.evaluate.guesses import KS, add_guesses
-from advisor.evaluate.known import large, ordinary
+from advisor.evaluate.known import large, ordinary, profile_of
 from advisor.evaluate.processes import in_processes
 from advisor.evaluate.report import LARGE, Report
 from advisor.evaluate.tally import Tally, column
@@ -73,7 +73,7 @@ def replay(
         columns.append(column(LARGE, larger, seed))
     spreads = [test.seed_spread for _, test in base.scales]
     return Report(
-        made_by="advisor evaluate",
+        made_by="advisor evaluate" + (" --ablations" if ablations else ""),
         date=datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
         versions=_versions(),
         seed=seed,
@@ -123,7 +123,7 @@ def _ask(here: Knowledge, task: int, model: MetaModel, learned: Matrix, tally: T
         tally: Where the results go.
     """
     row, regrets = here.rows[task], here.regrets[task]
-    features = dict(zip(TASK_UNITS, here.features[0, task].tolist(), strict=True))
+    features = dict(zip(TASK_UNITS, profile_of(here, task).tolist(), strict=True))
     served = np.isfinite(regrets)
     portfolio = greedy_portfolio(learned, PORTFOLIO_SIZE)
 

@@ -70,3 +70,12 @@ def test_too_little_tells_nothing(count: int, bad: int, offers: int) -> None:
     tried = [at(rate) for rate in RATES[:count]]
     losses = [bowl(rate) for rate in RATES[: count - bad]] + [math.inf] * bad
     assert expected_gain(tried, losses, [at(0.02)] * offers) is None
+
+
+@pytest.mark.parametrize("bad", [math.inf, 1e30])
+def test_most_trials_may_have_diverged(bad: float) -> None:
+    tried = [at(rate) for rate in np.geomspace(1e-4, 1.0, 12)]
+    losses = [bowl(recipe.optimizer.number("lr")) for recipe in tried[:5]] + [bad] * 7
+    gain = expected_gain(tried, losses, [at(0.007)])
+    assert gain is not None
+    assert 0 <= gain < 0.5

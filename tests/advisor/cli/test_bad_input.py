@@ -109,6 +109,11 @@ BAD = {
     "export without a batch size": ("export no_batch.yaml --to torch", "batch_size"),
     # the knowledge base
     "README not there": ("evaluate --readme absent.md", "absent.md"),
+    "ablations of live runs": ("evaluate --live --ablations", "leave one of them out"),
+    "trials of a replay": ("evaluate --trials 3", "--trials with --live"),
+    "no replay's results": ("evaluate --live --replay good.py", "what advisor evaluate --out"),
+    "no live task": ("evaluate --live --store s --tasks nothing", "live task"),
+    "no contender": ("evaluate --live --store s --contenders nobody", "contender"),
     "no packed knowledge base": ("kb status --pack nowhere", "nowhere"),
     "packed knowledge base is a file": ("kb status --pack good.py", "Not a directory"),
     "packed knowledge base of a long name": ("kb status --pack " + "x" * 300, "too long"),

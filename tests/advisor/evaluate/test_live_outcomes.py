@@ -16,6 +16,7 @@ from advisor.evaluate.outcomes import contest_scales, outcomes, time_to_target
 from advisor.evaluate.results import FRESH_SEEDS, SEARCH_SEED, LiveTask
 from knowledge_base.regret import Scale
 from knowledge_base.state import State
+from probes.errors import UserError
 from probes.recipe.schema import Recipe
 
 STEPS = 100
@@ -101,6 +102,14 @@ def test_probing_counts_towards_the_target() -> None:
     assert probed.to_target == pytest.approx([share + 0.1 for share in bare.to_target])
     late, _ = outcomes([entry(probed=0.95)], state, {NAME: TASK}, {NAME: SCALES})
     assert late.to_target == (1.0,) * 3
+
+
+def test_a_result_that_is_gone_is_not_taken_for_a_bad_one() -> None:
+    state = State()
+    for seed in FRESH_SEEDS:
+        state.add("run", run(RECIPES[0], seed, 0.2, 0.3))
+    with pytest.raises(UserError, match="with every training"):
+        outcomes([entry()], state, {NAME: TASK}, {NAME: SCALES})
 
 
 def test_what_was_never_trained_is_untrained() -> None:
