@@ -112,7 +112,7 @@ BAD = {
     "ablations of live runs": ("evaluate --live --ablations", "leave one of them out"),
     "trials of a replay": ("evaluate --trials 3", "--trials with --live"),
     "no replay's results": ("evaluate --live --replay good.py", "what advisor evaluate --out"),
-    "no live task": ("evaluate --live --store s --tasks nothing", "live task"),
+    "no live task": ("evaluate --live --store s --tasks nothing", "live evaluation"),
     "no contender": ("evaluate --live --store s --contenders nobody", "contender"),
     "no packed knowledge base": ("kb status --pack nowhere", "nowhere"),
     "packed knowledge base is a file": ("kb status --pack good.py", "Not a directory"),
