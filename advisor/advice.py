@@ -21,7 +21,7 @@ T = TypeVar("T", bound="_Frozen")
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True, allow_inf_nan=False)
 
 
 class TaskFacts(_Frozen):
@@ -208,6 +208,8 @@ class Advice(_Answer):
         """
         if self.explanation is not None:
             return self
+        if not self.ranking:
+            raise UserError("advice with a ranking", "an empty one", "recommend again")
         if self._models is None:
             raise UserError(
                 "an advice with its explanation", "one read from a file without it",

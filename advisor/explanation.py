@@ -19,7 +19,7 @@ MOST_RUNS = 50
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
 class Measured(_Frozen):

@@ -137,6 +137,9 @@ def _ranked_anew(
     order = [int(i) for i in outcomes.argsort(kind="stable")]
     first = order[0] + 1
     moved = "left the first in front" if first == 1 else f"brought number {first} to the front"
+    failed = [one.error for one in races if one.error]
+    if failed:
+        moved += f" ({len(failed)} failed: {failed[0]})"
     return ranked._replace(
         candidates=tuple(candidates[i] for i in order),
         scores=tuple(scores[i] for i in order),

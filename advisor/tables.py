@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from advisor.advice import Advice, Candidate, Tuned
 
 _SHOWN = 3
+FAILED = 1e30
+"""A loss from here on stands for a run that diverged or failed."""
 
 
 def advice_table(advice: Advice) -> str:
@@ -39,7 +41,7 @@ def tuned_table(tuned: Tuned) -> str:
     """The finalists, a line each, and what the search cost."""
     header = ["RANK", "MEDIAN", "VALIDATION LOSS PER FRESH SEED", "FROM", "RECIPE"]
     rows = [
-        [str(rank), amount(one.median), " ".join(map(amount, one.validation)), one.origin,
+        [str(rank), _loss(one.median), " ".join(map(_loss, one.validation)), one.origin,
          one.recipe.describe()]
         for rank, one in enumerate(tuned.ranking, start=1)
     ]  # fmt: skip
@@ -53,6 +55,10 @@ def tuned_table(tuned: Tuned) -> str:
         gain = 100 * tuned.expected_gain
         closing.append(f"one more trial is expected to lower the best loss by {gain:.2g} %")
     return "\n".join([columns([header, *rows]), "", *closing])
+
+
+def _loss(value: float) -> str:
+    return amount(value) if value < FAILED else "failed"
 
 
 def _task(advice: Advice) -> str:

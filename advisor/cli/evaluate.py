@@ -129,8 +129,12 @@ def run(chosen: argparse.Namespace) -> str:
             flag = "--" + name.replace("_", "-")
             raise UserError(f"{flag} with --live", "a replay", f"add --live or leave {flag} out")
     from advisor.evaluate import replay
+    from advisor.evaluate.blocks import around_marks
+    from advisor.evaluate.report import BEGIN, END
     from probes.files import write_text
 
+    if chosen.readme is not None:
+        around_marks(chosen.readme, BEGIN, END)
     workers = chosen.workers or os.cpu_count() or 1
     report = replay(seed=chosen.seed, report=say, workers=workers, ablations=chosen.ablations)
     if chosen.out is not None:
@@ -164,12 +168,15 @@ def _read_report(path: Path) -> Report:
 def _run_live(chosen: argparse.Namespace) -> str:
     from pathlib import Path
 
+    from advisor.evaluate.blocks import around_marks
     from advisor.evaluate.figure import figure
     from advisor.evaluate.live import run_live
-    from advisor.evaluate.live_report import live_facts, live_sections, write_readme
+    from advisor.evaluate.live_report import BEGIN, END, live_facts, live_sections, write_readme
     from probes.files import write_text
 
     report = None if chosen.replay is None else _read_report(chosen.replay)
+    if chosen.readme is not None:
+        around_marks(chosen.readme, BEGIN, END)  # before hours of training
     results = run_live(
         chosen.store or Path("live"), tasks=chosen.tasks, trials=chosen.trials or 100,
         studies=chosen.studies or 2, contenders=chosen.contenders, opt_list=chosen.opt_list,

@@ -20,8 +20,14 @@ def between_marks(path: Path, begin: str, end: str, text: str) -> None:
     Raises:
         UserError: The file does not hold the two marks in this order.
     """
+    head, tail = around_marks(path, begin, end)
+    write_text(path, f"{head}{begin}\n{text}\n{end}{tail}")
+
+
+def around_marks(path: Path, begin: str, end: str) -> tuple[str, str]:
+    """What stands before the first mark and after the second; see ``between_marks``."""
     head, begun, rest = path.read_text(encoding="utf-8").partition(begin)
     _, ended, tail = rest.partition(end)
     if not (begun and ended):
         raise UserError(f"a file with {begin} and {end}", str(path), "add the two lines")
-    write_text(path, f"{head}{begin}\n{text}\n{end}{tail}")
+    return head, tail

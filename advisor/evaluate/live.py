@@ -84,7 +84,12 @@ def run_live(
     players = chosen_contenders(contenders, opt_list, long)
     needs = {need for player in players for need in player.needs}
     places = {task.name: place_of(store, task, knowledge, seed) for task in chosen}
-    store.mkdir(parents=True, exist_ok=True)
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            "a folder to keep the trainings in", f"{store} ({error})", "give another --store"
+        ) from None
     count = usable_workers(workers)
     with Journal(store / "plays.log") as plays:
         prepare([(task, places[task.name]) for task in chosen], needs, count, report)
@@ -129,6 +134,11 @@ def chosen_contenders(
             if (long or not row.long) and (opt_list or "opt_list" not in row.needs)
         ]
     wanted = list(dict.fromkeys(names))
+    needs = {need for name in wanted if name in CONTENDERS for need in CONTENDERS[name].needs}
+    if opt_list is not None and "opt_list" not in needs:
+        raise UserError(
+            "the learned list among the contenders", "its file alone", "name opt_list too"
+        )
     for name in wanted:
         if name not in CONTENDERS:
             raise unknown_name("a contender", name, CONTENDERS)
