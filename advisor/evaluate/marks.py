@@ -1,4 +1,4 @@
-"""The marks that the project set itself, and what was measured for each."""
+"""What good advice should reach, and what was measured for each."""
 
 from __future__ import annotations
 
