@@ -18,7 +18,7 @@ from statistics import median
 
 import numpy as np
 
-from advisor.evaluate.results import LiveTask
+from advisor.evaluate.results import FRESH_SEEDS, LiveTask
 from advisor.features import Matrix
 from advisor.knowledge import Knowledge, load_knowledge
 from knowledge_base.data_folder import DataFile
@@ -129,11 +129,15 @@ def _tells(validation: Matrix, test: Matrix) -> bool:
 
 
 def copied_losses(folder: Path = SHIPPED) -> dict[str, float]:
-    """Median final validation loss of AdamW 1e-3 cosine over seeds, by task."""
-    columns = load_runs(folder, ("task", "recipe", "final", "diverged"))
+    """Median final validation loss of AdamW 1e-3 cosine over the builder's seeds, by task.
+
+    The seeds of a live evaluation, whose runs may have been added since, take no part: a target
+    stays what it was.
+    """
+    columns = load_runs(folder, ("task", "recipe", "seed", "final", "diverged"))
     losses: dict[str, list[float]] = {}
-    for task, key, final, diverged in zip(*columns.values(), strict=True):
-        if key == COPIED.key and not diverged:
+    for task, key, seed, final, diverged in zip(*columns.values(), strict=True):
+        if key == COPIED.key and seed not in FRESH_SEEDS and not diverged:
             losses.setdefault(str(task), []).append(float(final))
     return {task: median(found) for task, found in losses.items()}
 
