@@ -107,6 +107,7 @@ def test_the_allowance_grows_with_how_late_winners_fall() -> None:
         fit_allowance([task(1.1)[:20]])
 
 
+@pytest.mark.slow
 def test_the_shipped_allowance_is_that_of_the_shipped_knowledge_base(tmp_path: Path) -> None:
     made = fit_curves(SHIPPED, tmp_path / "new")
     assert made == load_allowance()

@@ -44,6 +44,7 @@ from probes.run import Point, Run
 from probes.task import Task
 from probes.training import Watcher
 
+pytestmark = pytest.mark.slow  # whole searches
 STEPS = 24
 GOOD = Recipe.parse({"optimizer": {"name": "adamw", "lr": 0.01}, "schedule": "cosine"})
 ODD = Recipe.parse(  # much that the space does not search

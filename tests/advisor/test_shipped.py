@@ -147,6 +147,7 @@ def test_shipped_models_load_and_match_the_knowledge_base(tier: int) -> None:
     np.testing.assert_allclose(model.regrets, knowledge.filled().regrets, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tier", [tier for tier in fitted_tiers() if tier > 0])
 def test_shipped_models_listen_to_the_profile(tier: int) -> None:
     """Profiles shuffled between tasks change the first place on at least half of the tasks."""

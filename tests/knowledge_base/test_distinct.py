@@ -88,6 +88,7 @@ def test_diverged_runs_are_worst_and_other_roles_do_not_count() -> None:
     assert discounted([*table("a", first), *searched]) == ()
 
 
+@pytest.mark.slow
 def test_the_shipped_runs_are_judged_by_their_file() -> None:
     columns = load_runs(SHIPPED)
     names = ("task", "recipe", "seed", "role", "initial", "final", "test", "diverged")

@@ -106,6 +106,7 @@ def test_wrong_words(advisor: CommandLine, words: tuple[str, ...], said: str) ->
     assert said in answer.err
 
 
+@pytest.mark.slow
 def test_a_new_store_begins_with_the_shipped_runs(advisor: CommandLine) -> None:
     words = ("kb", "build", "--stages", "searched", "--searched", "0", "--json")
     shipped = read_json(SHIPPED / "manifest.json")["counts"]

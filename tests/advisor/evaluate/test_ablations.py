@@ -19,6 +19,7 @@ from advisor.knowledge import load_knowledge
 from advisor.portfolio import greedy_portfolio
 from knowledge_base.splits import Fold
 
+pytestmark = pytest.mark.slow  # a whole replay, many times
 TASKS = synthetic.TASKS
 FOLDS = {
     "dataset": [

@@ -41,6 +41,7 @@ def test_same_curve_in_a_process_without_this_project(tmp_path):
         assert_same(case, exported)
 
 
+@pytest.mark.slow
 def test_files_pass_the_linter_and_name_only_what_they_need(tmp_path):
     for case in TABLE:
         write(case, tmp_path)
