@@ -34,29 +34,21 @@ _FAR = 3.0
 badly says nothing about differences among good recipes."""
 
 
-def expected_gain(
+def expected_gains(
     recipes: Sequence[Recipe], losses: Sequence[float], offered: Sequence[Recipe]
-) -> float | None:
-    """The expected relative fall of the best loss by trying the most promising of some recipes.
+) -> Matrix | None:
+    """The expected relative fall of the best loss by trying each of some recipes.
 
     Args:
         recipes: Those tried.
         losses: Their losses; infinite where a run diverged.
-        offered: Those that could be tried next.
+        offered: (m) those that could be tried next.
 
     Returns:
-        A share in [0, 1): 0.02 says that the best loss is expected to fall by 2 % (on average over
-        falling and staying). None where fewer than ``LEAST`` recipes were tried with a finite
+        (m,) shares in [0, 1): 0.02 says that the best loss is expected to fall by 2 % (on average
+        over falling and staying). None where fewer than ``LEAST`` recipes were tried with a finite
         loss, or none is offered.
     """
-    gains = expected_gains(recipes, losses, offered)
-    return None if gains is None else float(gains.max())
-
-
-def expected_gains(
-    recipes: Sequence[Recipe], losses: Sequence[float], offered: Sequence[Recipe]
-) -> Matrix | None:
-    """(m,) what ``expected_gain`` gives, for each of m recipes."""
     finite = [loss for loss in losses if math.isfinite(loss)]
     if len(finite) < LEAST or not offered:
         return None

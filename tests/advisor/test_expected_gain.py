@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from advisor.expected_gain import LEAST, expected_gain, expected_gains
+from advisor.expected_gain import LEAST, expected_gains
 from probes.recipe.schema import Recipe
 
 RATES = np.geomspace(1e-4, 1.0, 9)
@@ -15,6 +15,14 @@ RATES = np.geomspace(1e-4, 1.0, 9)
 
 def at(rate: float) -> Recipe:
     return Recipe.parse({"optimizer": {"name": "adamw", "lr": float(rate)}, "schedule": "cosine"})
+
+
+def expected_gain(
+    recipes: list[Recipe], losses: list[float], offered: list[Recipe]
+) -> float | None:
+    """Of the most promising one."""
+    gains = expected_gains(recipes, losses, offered)
+    return None if gains is None else float(gains.max())
 
 
 def bowl(rate: float, bottom: float = 0.01) -> float:
