@@ -145,13 +145,38 @@ _AROUND: tuple[tuple[dict[str, Any], tuple[float, ...], tuple[Any, ...], dict[st
      {"clip": {"name": "norm", "max": 1.0}, "regularization": _STOP}),
 )  # fmt: skip
 
+# For those who want a loss soon: high rates, and fast ones over a part of the budget.
+_SHORT: tuple[tuple[dict[str, Any], tuple[float, ...], tuple[Any, ...], dict[str, Any]], ...] = (
+    ({"name": "schedule_free_adamw"}, (0.1,), ("constant",), {}),
+    ({"name": "nadam"}, (1.5e-2,), ("constant",), {}),
+    ({"name": "nadam"}, (5e-2,), ("cosine",), {}),
+    ({"name": "adagrad"}, (0.3,), ("linear",), {}),
+    ({"name": "rmsprop"}, (2e-2,), ("cosine",), {}),
+    *(
+        (optimizer, (rate,), (schedule,), {**fields, "horizon": horizon})
+        for optimizer, rate, schedule, fields in (
+            ({"name": "nadam"}, 1.5e-2, "cosine", {}),
+            ({"name": "adamw"}, 3e-2, "cosine", {}),
+            ({"name": "adamax"}, 6e-2, "cosine", {}),
+            ({"name": "rmsprop"}, 1e-2, "cosine", {}),
+            ({"name": "adagrad"}, 0.1, "linear", {}),
+            ({"name": "adafactor"}, 0.2, "cosine", {}),
+            ({"name": "muon"}, 3e-2, "cosine", {}),
+            ({"name": "soap"}, 1e-2, "cosine", {}),
+            ({"name": "sgd"}, 1.0, "cosine", {"clip": {"name": "norm", "max": 1.0}}),
+            ({"name": "nesterov"}, 0.1, "cosine", {"clip": {"name": "norm", "max": 1.0}}),
+        )
+        for horizon in (0.05, 0.1, 0.2, 0.4)
+    ),
+)
+
 
 @cache
 def reference_recipes() -> tuple[Recipe, ...]:
     """The reference set, in a fixed order."""
     recipes = [
         Recipe.parse({"optimizer": {**optimizer, "lr": rate}, "schedule": schedule, **fields})
-        for optimizer, rates, schedules, fields in _ROWS + _MORE + _AROUND
+        for optimizer, rates, schedules, fields in _ROWS + _MORE + _AROUND + _SHORT
         for schedule in schedules
         for rate in rates
     ]
