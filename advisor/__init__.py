@@ -10,8 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from advisor.advice import Advice, Candidate, Tuned
+    from advisor.advice import Advice, Candidate
     from advisor.recommender import recommend
+    from advisor.tuned import Tuned
     from probes.errors import UserError
     from probes.recipe.schema import Recipe
     from probes.run import Run
@@ -23,7 +24,7 @@ __all__ = ["Advice", "Candidate", "Recipe", "Run", "Task", "Tuned", "UserError",
 _HOME = {
     "Advice": "advisor.advice",
     "Candidate": "advisor.advice",
-    "Tuned": "advisor.advice",
+    "Tuned": "advisor.tuned",
     "recommend": "advisor.recommender",
     "Recipe": "probes.recipe.schema",
     "Task": "probes.task",

@@ -1,54 +1,24 @@
-"""What the advisor answers with: frozen data that is written to and read from JSON."""
+"""What ``recommend`` answers: candidates in their order, what was measured, and why."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import PrivateAttr
 
+from advisor.answer import Answer, Frozen, Ranked, TaskFacts
 from advisor.explanation import Explanation
+from advisor.tuned import Tuned
 from probes.errors import UserError
-from probes.files import as_path, write_text
 from probes.recipe.reading import read_mapping
 from probes.recipe.schema import Recipe
 
 if TYPE_CHECKING:
     from probes.task import Task
 
-SCHEMA_VERSION = 1
-T = TypeVar("T", bound="_Frozen")
 
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, populate_by_name=True, allow_inf_nan=False)
-
-
-class TaskFacts(_Frozen):
-    """The task in words and numbers.
-
-    Attributes:
-        name: Its name.
-        loss: Name of the loss.
-        metric: Name of the metric, or None.
-        batch_size: Samples a batch.
-        steps: Budget in batches.
-        train_samples: Training samples, None where the loader does not tell.
-        device: Where it was probed.
-        notes: What was inferred.
-    """
-
-    name: str
-    loss: str
-    metric: str | None
-    batch_size: int = Field(ge=1)
-    steps: int = Field(ge=1)
-    train_samples: int | None
-    device: str
-    notes: tuple[str, ...] = ()
-
-
-class Expected(_Frozen):
+class Expected(Frozen):
     """Predicted normalized regret: 0 the best known, 1 untrained; lower is better.
 
     Attributes:
@@ -62,30 +32,31 @@ class Expected(_Frozen):
     high: float
 
 
-class Cost(_Frozen):
+class Cost(Frozen):
     """What a recipe costs.
 
     Attributes:
         seconds_per_step: Predicted wall time of a step on this machine, None if none was timed.
         passes_per_step: Passes over a batch a step.
         state_bytes: Optimizer state.
+        to_target: Predicted share of the budget's passes until the target, with goal "fastest".
     """
 
     seconds_per_step: float | None
     passes_per_step: float
     state_bytes: int
+    to_target: float | None = None
 
 
-class Candidate(_Frozen):
+class Candidate(Ranked):
     """One entry of the ranking."""
 
-    recipe: Recipe
     expected: Expected
     cost: Cost
     evidence: tuple[str, ...]
 
 
-class ProbeCost(_Frozen):
+class ProbeCost(Frozen):
     """What probing cost: passes, seconds, and the share of one full training."""
 
     passes: float
@@ -93,75 +64,7 @@ class ProbeCost(_Frozen):
     share: float
 
 
-class Finalist(_Frozen):
-    """A recipe that was rerun on fresh seeds.
-
-    Attributes:
-        recipe: The recipe.
-        validation: Final validation loss per fresh seed.
-        median: Their median.
-        origin: Where it came from ("ranking 1", "trial 17").
-    """
-
-    recipe: Recipe
-    validation: tuple[float, ...]
-    median: float
-    origin: str
-
-
-class _Answer(_Frozen):
-    """What ``recommend`` and ``refine`` answer with: a ranking for a task, written and read."""
-
-    schema_version: Literal[1] = Field(default=1, alias="schema")
-    task: TaskFacts
-
-    def ranked(self, rank: int) -> Recipe:
-        """The recipe of a rank, 1 the best.
-
-        Raises:
-            UserError: There is no such rank.
-        """
-        entries: tuple[Candidate | Finalist, ...] = self.__dict__["ranking"]
-        is_whole = isinstance(rank, int) and not isinstance(rank, bool)
-        if not is_whole or not 1 <= rank <= len(entries):
-            raise UserError(
-                f"a rank from 1 to {len(entries)}", repr(rank), "choose one of the ranking"
-            )
-        return entries[rank - 1].recipe
-
-    @property
-    def best(self) -> Recipe:
-        """The recipe ranked first."""
-        return self.ranked(1)
-
-    def export(self, path: str | Path | None = None, to: str = "torch", rank: int = 1) -> str:
-        """Write the recipe of that rank as a file; returns its text."""
-        from advisor.export import export
-
-        return export(
-            self.ranked(rank), path, to, batch_size=self.task.batch_size, steps=self.task.steps,
-            task_name=self.task.name,
-        )  # fmt: skip
-
-    def save(self, path: str | Path) -> None:
-        """Write as JSON."""
-        write_text(as_path(path), self.to_json() + "\n")
-
-    def to_json(self) -> str:
-        """As JSON text."""
-        return self.model_dump_json(by_alias=True, indent=1)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read what ``save`` wrote.
-
-        Raises:
-            UserError: The file is missing, torn, of a newer release, or something else.
-        """
-        return _parse(cls, path)
-
-
-class Advice(_Answer):
+class Advice(Answer):
     """The answer of ``recommend``.
 
     Attributes:
@@ -256,36 +159,6 @@ class Advice(_Answer):
         )  # fmt: skip
 
 
-class Tuned(_Answer):
-    """The answer of ``refine``.
-
-    Attributes:
-        task: Facts of the task.
-        ranking: Finalists, the best median first.
-        trials: Trials run in all (resumed ones included).
-        pruned: How many of them were pruned.
-        passes: Passes spent by this call.
-        seconds: Wall time of this call.
-        expected_gain: Share by which one more trial is expected to lower the best loss of the
-            search; None where too few trials have finished to tell.
-        stopped: Why the search ended before all its trials, in words; empty where it did not.
-    """
-
-    ranking: tuple[Finalist, ...]
-    trials: int
-    pruned: int
-    passes: float
-    seconds: float
-    expected_gain: float | None = None
-    stopped: str = ""
-
-    def __str__(self) -> str:
-        """The finalists as a table."""
-        from advisor.tables import tuned_table
-
-        return tuned_table(self)
-
-
 def load_ranked(path: str | Path, rank: int = 1) -> tuple[Recipe, TaskFacts | None]:
     """The recipe of a rank in an advice or tuned file, or the one a recipe file holds.
 
@@ -301,34 +174,5 @@ def load_ranked(path: str | Path, rank: int = 1) -> tuple[Recipe, TaskFacts | No
             raise UserError("rank 1 for a file with one recipe", str(rank), "leave --rank out")
         return Recipe.parse(data), None
     kind: type[Advice] | type[Tuned] = Advice if "profile" in data else Tuned
-    answer = _parse(kind, path)
+    answer = kind.load(path)
     return answer.ranked(rank), answer.task
-
-
-def _parse(model: type[T], path: str | Path) -> T:
-    data = read_mapping(path)
-    if "ranking" in data and ("profile" in data) != (model is Advice):
-        wanted, found = ("an advice", "a tuned") if model is Advice else ("a tuned", "an advice")
-        command = "recommend" if model is Advice else "refine"
-        raise UserError(
-            f"{wanted} file", f"{path}, which is {found} file",
-            f"give the one that advisor {command} --out wrote",
-        )  # fmt: skip
-    version = data.get("schema")
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise UserError(
-            f"a file of schema {SCHEMA_VERSION}", f"{path} of schema {version}",
-            "it was written by a newer release: upgrade optimizer-advisor",
-        )  # fmt: skip
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        cause = first.get("ctx", {}).get("error")
-        if isinstance(cause, UserError):
-            raise cause from None
-        where = ".".join(map(str, first["loc"]))
-        raise UserError(
-            f"a file written by advisor ({model.__name__.lower()})",
-            f"{path} whose field {where} is wrong: {first['msg'].lower()}", "write it again",
-        ) from None  # fmt: skip

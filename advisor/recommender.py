@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from advisor.advice import Advice, ProbeCost, TaskFacts
+from advisor.advice import Advice, ProbeCost
+from advisor.answer import TaskFacts
 from advisor.budget import parse_budget
 from advisor.goal import parse_goal, parse_memory
 from advisor.profiling import profile_within
@@ -59,7 +60,8 @@ def recommend(
             (and where seconds allow it) the first recipes of the ranking race each other over a
             quarter of their schedules; shorter races do not improve the choice, so a smaller
             budget pays for none.
-        goal: "best" result at the end, or "fastest" to the target (which is never raced for).
+        goal: "best" result at the end, or "fastest" to the target: then neither probes nor races
+            are run, which would only put it off.
         target: For "fastest": a validation loss; None: what AdamW 1e-3 cosine should reach.
         max_memory: Bytes (or "2GB") for weights, gradients and optimizer state.
         device: "auto", "cpu", "cuda", ...

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from advisor.advice import Advice, Tuned
+from advisor.advice import Advice
 from advisor.refine_finals import DIVERGED, Entry, run_finals, unused_seeds
 from advisor.refine_search import Search
 from advisor.refine_space import Neighbourhood
@@ -20,6 +20,7 @@ from advisor.refine_study import (
     study_name,
 )
 from advisor.refine_task import check_same_task, live_facts
+from advisor.tuned import Tuned
 from probes.device import resolve_device
 from probes.errors import UserError
 from probes.recipe.schema import Recipe

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 
-from advisor.advice import Finalist
 from advisor.pruning import DeadlineWatcher, out_of_time
+from advisor.tuned import Finalist
 from probes.errors import UserError
 from probes.recipe.schema import Recipe
 from probes.run import Run

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial, Trial
 
-    from advisor.advice import TaskFacts
+    from advisor.answer import TaskFacts
     from advisor.refine_space import Neighbourhood
 
 SPACE_VERSION = 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from advisor.advice import TaskFacts
+from advisor.answer import TaskFacts
 from probes.errors import UserError
 from probes.task import Task
 

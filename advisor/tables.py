@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from advisor.wording import amount, columns, duration, size
 
 if TYPE_CHECKING:
-    from advisor.advice import Advice, Candidate, Tuned
+    from advisor.advice import Advice, Candidate
+    from advisor.tuned import Tuned
 
 _SHOWN = 3
 FAILED = 1e30
@@ -16,14 +17,18 @@ FAILED = 1e30
 
 def advice_table(advice: Advice) -> str:
     """The whole ranking, a line each, and what it rests on."""
-    header = ["RANK", "SCORE", "90 % INTERVAL", "A STEP", "RECIPE"]
+    soonest = any(one.cost.to_target is not None for one in advice.ranking)
+    header = ["RANK", *(["TO TARGET"] * soonest), "SCORE", "90 % INTERVAL", "A STEP", "RECIPE"]
     rows = [
-        [str(rank), f"{one.expected.score:.3f}",
+        [str(rank), *([_share(one)] * soonest), f"{one.expected.score:.3f}",
          f"{one.expected.low:.3f} to {one.expected.high:.3f}", _step(one),
          one.recipe.describe()]
         for rank, one in enumerate(advice.ranking, start=1)
     ]  # fmt: skip
-    return "\n".join([_task(advice), "", columns([header, *rows]), "", *_basis(advice)])
+    basis = _basis(advice)
+    if soonest:
+        basis.append("to target: predicted share of the budget's passes; ranked by seconds")
+    return "\n".join([_task(advice), "", columns([header, *rows]), "", *basis])
 
 
 def advice_details(advice: Advice) -> str:
@@ -86,13 +91,20 @@ def _step(candidate: Candidate) -> str:
     return "-" if seconds is None else duration(seconds)
 
 
+def _share(candidate: Candidate) -> str:
+    share = candidate.cost.to_target
+    return "-" if share is None else f"{share:.1%}"
+
+
 def _candidate(rank: int, candidate: Candidate) -> list[str]:
     expected, cost = candidate.expected, candidate.cost
     passes = "pass" if cost.passes_per_step == 1 else "passes"
     time = "" if cost.seconds_per_step is None else f"{_step(candidate)} and "
+    soon = "" if cost.to_target is None else f"the target after {_share(candidate)} of the budget; "
     return [
         f"{rank}. {candidate.recipe.describe()}",
-        f"   expected score {expected.score:.3f} ({expected.low:.3f} to {expected.high:.3f}); "
+        f"   {soon}expected score {expected.score:.3f} "
+        f"({expected.low:.3f} to {expected.high:.3f}); "
         f"{time}{cost.passes_per_step:g} {passes} a step, "
         f"{size(cost.state_bytes)} of optimizer state",
         *(f"   - {line}" for line in candidate.evidence),

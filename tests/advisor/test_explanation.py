@@ -12,12 +12,13 @@ import torch
 from torch import nn
 
 from advisor import Advice, Tuned, recommend
-from advisor.advice import Candidate, Expected, Finalist
+from advisor.advice import Candidate, Expected
 from advisor.explain import explain, runs_to_be_sure, seed_spread
 from advisor.explanation import CONFIDENCE, MOST_RUNS
 from advisor.feature_table import TASK_UNITS
 from advisor.meta_model import OFFSET, MetaModel
 from advisor.shipped import load_shipped
+from advisor.tuned import Finalist
 from knowledge_base.reference import COPIED
 from probes.errors import UserError
 

@@ -7,7 +7,8 @@ import json
 import pytest
 from user_files import CommandLine
 
-from advisor.advice import Advice, Tuned
+from advisor.advice import Advice
+from advisor.tuned import Tuned
 
 pytestmark = pytest.mark.slow
 RECOMMEND = ("recommend", "talks.py:task", "--steps", "200")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from advisor.advice import Finalist, TaskFacts, Tuned
+from advisor.answer import TaskFacts
 from advisor.cli.refine import _share
+from advisor.tuned import Finalist, Tuned
 from probes.errors import UserError
 from probes.recipe.schema import Recipe
 
