@@ -17,8 +17,8 @@ log-normal prior that keeps them near 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypedDict
 
 import numpy as np
 from scipy.optimize import minimize
@@ -107,16 +107,14 @@ class OutcomeGaussian:
         """
         task_standard, recipe_standard = Standard.of(tasks), Standard.of(recipes, recipe_names)
         x, z = task_standard(tasks), recipe_standard(recipes)
-        level = float(regrets.mean())
-        y = regrets - level
-        scale = float(y.std()) or 1.0
+        y = _standardized(regrets)[0]
         dx, dz = _distances(x, x, task_groups), _distances(z, z, recipe_groups)
         count = len(_STARTS) + len(task_groups) + len(recipe_groups)
         centre = np.zeros(count)
         centre[: len(_STARTS)] = [np.log(_INITIAL[name]) for name in _STARTS]
 
         def cost(parameters: Matrix) -> tuple[float, Matrix]:
-            value, slope, _ = _likelihood(parameters, dx, dz, y / scale, len(task_groups))
+            value, slope, _ = _likelihood(parameters, dx, dz, y, len(task_groups))
             off = (parameters - centre) / _PRIOR_WIDTH
             return -value + float((off**2).sum()) / 2, off / _PRIOR_WIDTH - slope
 
@@ -126,11 +124,22 @@ class OutcomeGaussian:
                 cost, begin, jac=True, method="L-BFGS-B", options={"maxiter": iterations}
             )
             begin = np.asarray(found.x)
-        _, _, weights = _likelihood(begin, dx, dz, y / scale, len(task_groups))
         return cls(
-            task_groups, recipe_groups, begin, task_standard, recipe_standard, x, z, level,
-            weights * scale,
+            task_groups, recipe_groups, task_standard=task_standard,
+            recipe_standard=recipe_standard, tasks=x, recipes=z,
+            **_conditioned(begin, dx, dz, regrets, len(task_groups)),
         )  # fmt: skip
+
+    def on(self, outcomes: Matrix, parameters: Matrix) -> OutcomeGaussian:
+        """The Gaussian of the same tasks and recipes conditioned on other outcomes.
+
+        Args:
+            outcomes: (T, R) of any scale.
+            parameters: Hyperparameters that were fitted on outcomes of that kind.
+        """
+        dx = _distances(self.tasks, self.tasks, self.task_groups)
+        dz = _distances(self.recipes, self.recipes, self.recipe_groups)
+        return replace(self, **_conditioned(parameters, dx, dz, outcomes, len(self.task_groups)))
 
     def predict(self, task: Matrix, recipes: Matrix) -> Matrix:
         """Mean regret on a new task.
@@ -207,6 +216,28 @@ class OutcomeGaussian:
             Standard(array("recipe_mean"), array("recipe_deviation")),
             array("tasks"), array("recipes"), float(data["level"]), array("weights"),
         )  # fmt: skip
+
+
+class _Conditioned(TypedDict):
+    parameters: Matrix
+    level: float
+    weights: Matrix
+
+
+def _conditioned(
+    parameters: Matrix, dx: Matrix, dz: Matrix, outcomes: Matrix, task_groups: int
+) -> _Conditioned:
+    """What prediction needs of the outcomes: their level, and the weights of their differences."""
+    y, level, scale = _standardized(outcomes)
+    _, _, weights = _likelihood(parameters, dx, dz, y, task_groups)
+    return {"parameters": parameters, "level": level, "weights": weights * scale}
+
+
+def _standardized(outcomes: Matrix) -> tuple[Matrix, float, float]:
+    """Outcomes with mean 0 and deviation 1, and what they had."""
+    level = float(outcomes.mean())
+    scale = float(outcomes.std()) or 1.0
+    return (outcomes - level) / scale, level, scale
 
 
 def _finite(deviation: Matrix) -> list[float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,15 +12,11 @@ import numpy as np
 
 from advisor.features import Matrix
 from advisor.shipped import Loaded
-from knowledge_base.reference import COPIED
 from probes.errors import UserError, unknown_name
 from probes.profile import Profile
 from probes.recipe.schema import Recipe
 from probes.task import Prepared
 
-HORIZONS = (1.0, 0.7, 0.5, 0.3)
-"""Shares of the budget among which "fastest" chooses; known tasks ran 0.3 and 1."""
-_CONSIDERED = 60
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20,
           "GIB": 2**30}  # fmt: skip
 
@@ -66,69 +62,38 @@ def parse_memory(memory: int | str | None) -> int | None:
     return int(float(match[1]) * size)
 
 
-Score = Callable[[Sequence[Recipe]], Matrix]
-"""Predicted regrets of recipes."""
+def wanted_level(
+    goal: Goal, profile: Profile, loaded: Loaded, similarity: Matrix
+) -> tuple[float | None, str]:
+    """The normalized regret of the target, and the target in words.
 
-
-def wanted_regret(
-    goal: Goal, score: Score, profile: Profile, loaded: Loaded, similarity: Matrix
-) -> tuple[float, str]:
-    """The regret that counts as reaching the target, and the target in words."""
+    None for what AdamW 1e-3 cosine reaches, which every known task's runs tell.
+    """
     if goal.target is None:
-        return float(score([COPIED])[0]), "what AdamW 1e-3 cosine is predicted to reach"
-    wanted = _regret_of(goal.target, profile, loaded, similarity)
-    return wanted, f"a validation loss of {goal.target:g}"
+        return None, "what AdamW 1e-3 cosine reaches"
+    level = _regret_of(goal.target, profile, loaded, similarity)
+    return level, f"a validation loss of {goal.target:g} (regret {level:.2f} on similar tasks)"
 
 
-def rank_fastest(
-    promising: Sequence[Recipe],
-    score: Score,
-    horizons: Sequence[float],
-    wanted: float,
-    words: str,
-    loaded: Loaded,
-    prepared: Prepared,
-    profile: Profile,
-) -> tuple[list[Recipe], Matrix, list[int], str]:
-    """Candidates ordered by predicted seconds to the target.
-
-    Each promising recipe is offered at several horizons; those predicted to reach the target come
-    first, the cheapest in front; then the rest by score.
+def order_by_seconds(
+    recipes: Sequence[Recipe], shares: Matrix, loaded: Loaded, prepared: Prepared, profile: Profile
+) -> list[int]:
+    """The order of recipes by predicted seconds to the target, soonest first.
 
     Args:
-        promising: Recipes, the best first.
-        score: Predicted regrets.
-        horizons: Shares of the budget offered.
-        wanted: Regret that counts as reaching the target.
-        words: The target in words.
+        recipes: The recipes.
+        shares: (n,) predicted shares of the budget's passes until the target.
         loaded: Knows what an optimizer's step costs.
         prepared: The task.
         profile: Of the task: the model and the device.
-
-    Returns:
-        Candidates, their scores, their order, and the target in words.
     """
-    offered = [
-        recipe.with_(horizon=round(recipe.horizon * horizon, 3))
-        for recipe in promising[:_CONSIDERED]
-        for horizon in horizons
-    ]
-    found = score(offered)
     seconds = [
-        loaded.step_ratio(recipe, prepared, profile)
-        * recipe.steps_for(prepared.steps, prepared.batch_size)
-        for recipe in offered
+        share
+        * loaded.step_ratio(recipe, prepared, profile)
+        / (recipe.passes_per_step * (recipe.batch_size or prepared.batch_size))
+        for share, recipe in zip(shares, recipes, strict=True)
     ]
-    reached = found <= wanted
-    order = sorted(
-        range(len(offered)),
-        key=lambda i: (not reached[i], seconds[i] if reached[i] else 0.0, found[i]),
-    )
-    if reached.any():
-        share = f"{int(reached.sum())} of {len(offered)} candidates are predicted to reach it"
-    else:
-        share = "no candidate is predicted to reach it: ranked by result"
-    return offered, found, order, f"target: {words} (regret {wanted:.2f}); {share}"
+    return [int(i) for i in np.argsort(seconds, kind="stable")]
 
 
 def _regret_of(target: float, profile: Profile, loaded: Loaded, similarity: Matrix) -> float:

@@ -175,10 +175,24 @@ def fit_gaussian(
     knowledge: Knowledge, start: Matrix | None = None, iterations: int = 40
 ) -> OutcomeGaussian:
     """The Gaussian part, fitted on a knowledge base without missing regrets; see ``fit``."""
+    return gaussian_of(knowledge, outcome_of(knowledge.regrets), start, iterations)
+
+
+def gaussian_of(
+    knowledge: Knowledge, outcomes: Matrix, start: Matrix | None = None, iterations: int = 40
+) -> OutcomeGaussian:
+    """The Gaussian of any outcomes of a knowledge base's recipes on its tasks.
+
+    Args:
+        knowledge: The tasks, by their profiles, and the recipes.
+        outcomes: (T, R), none missing.
+        start: Hyperparameters to start from.
+        iterations: Of the hyperparameter search.
+    """
     return OutcomeGaussian.fit(
         knowledge.mean_features,
         knowledge.recipe_matrix,
-        outcome_of(knowledge.regrets),
+        outcomes,
         task_groups(),
         recipe_groups(),
         start,

@@ -11,9 +11,10 @@ from advisor.advice import Candidate, Cost, Expected
 from advisor.candidates import Applicable, applicable, neighbours
 from advisor.evidence import evidence, nearest_reference
 from advisor.features import Matrix, task_features
-from advisor.goal import HORIZONS, Goal, rank_fastest, wanted_regret
+from advisor.goal import Goal, order_by_seconds, wanted_level
 from advisor.meta_model import MetaModel
 from advisor.shipped import Loaded
+from advisor.times import load_times
 from probes.errors import UserError
 from probes.profile import Profile
 from probes.recipe.schema import Recipe
@@ -68,41 +69,42 @@ def rank(task: Task, profile: Profile, loaded: Loaded, goal: Goal, memory: int |
         fix = "raise max_memory" if memory is not None else "change the model as it says"
         raise UserError("a recipe that can serve this task", f"none: {why}", fix)
     abstained = model.abstains(features)
-    if abstained:
-        means = {recipe.key: model.means[i] for i, recipe in enumerate(model.recipes)}
-        portfolio = [model.recipes[i] for i in model.portfolio]
-        pool = [recipe for recipe in portfolio if test.reason(recipe) is None] or known
 
-        def score(recipes: Sequence[Recipe]) -> Matrix:
+    def score(recipes: Sequence[Recipe]) -> Matrix:
+        if abstained:
+            means = {recipe.key: model.means[i] for i, recipe in enumerate(model.recipes)}
             return np.asarray([means[recipe.key] for recipe in recipes])
+        return model.scores(features, recipes, prepared.steps, prepared.batch_size)
 
-        scores = score(pool)
-        order = list(range(len(pool)))
-        reason = (
-            f"the nearest known task has similarity {similarity.max():.2f}, below "
-            f"{model.floor:.2f}; the portfolio that serves all known tasks best answers"
+    if abstained:
+        likeness = (
+            f"the nearest known task has similarity {similarity.max():.2f}, below {model.floor:.2f}"
         )
     else:
-
-        def score(recipes: Sequence[Recipe]) -> Matrix:
-            return model.scores(features, recipes, prepared.steps, prepared.batch_size)
-
+        likeness = (
+            f"the profile (tier {profile.tier}) is most like "
+            f"{model.names[int(similarity.argmax())]} (similarity {similarity.max():.2f} of 1)"
+        )
+    shares: Matrix | None = None
+    if goal.name == "fastest":
+        level, words = wanted_level(goal, profile, loaded, similarity)
+        # how soon a recipe is was seen of known ones alone; a shortened schedule is no sooner there
+        pool = [recipe for recipe in known if recipe.horizon == 1.0] or known
+        scores = score(pool)
+        shares = load_times(loaded.folder).predict(model, features, pool, level)
+        order = order_by_seconds(pool, shares, loaded, prepared, profile)
+        how = f"ranked by predicted seconds until {words}"
+    elif abstained:
+        portfolio = [model.recipes[i] for i in model.portfolio]
+        pool = [recipe for recipe in portfolio if test.reason(recipe) is None] or known
+        scores = score(pool)
+        order = list(range(len(pool)))
+        how = "the portfolio that serves all known tasks best answers"
+    else:
         pool, scores = _scored(known, score)
         order = [int(i) for i in scores.argsort(kind="stable")]
-        nearest = model.names[int(similarity.argmax())]
-        reason = (
-            f"the profile (tier {profile.tier}) is most like {nearest} "
-            f"(similarity {similarity.max():.2f} of 1); ranked by predicted regret"
-        )
-    if goal.name == "fastest":
-        wanted, words = wanted_regret(goal, score, profile, loaded, similarity)
-        promising = [pool[i] for i in order]
-        horizons = (1.0,) if abstained else HORIZONS  # the portfolio is known as it ran
-        pool, scores, order, why = rank_fastest(
-            promising, score, horizons, wanted, words, loaded, prepared, profile
-        )
-        reason = f"{reason}; {why}"
-    if abstained:  # a portfolio's entries complement each other as they are
+        how = "ranked by predicted regret"
+    if abstained and shares is None:  # a portfolio's entries complement each other as they are
         chosen = [i for i in order if test.steps_once(pool[i])][:RANKED]
     else:
         chosen = model.short_list(order, pool, RANKED, lambda i: test.steps_once(pool[i]))
@@ -112,10 +114,14 @@ def rank(task: Task, profile: Profile, loaded: Loaded, goal: Goal, memory: int |
             f"one on which none could step ({test.last_failure})", "check parameters and dtypes",
         )  # fmt: skip
     ranking = tuple(
-        _candidate(pool[i], float(scores[i]), loaded, similarity, profile, test, task)
+        _candidate(
+            pool[i], float(scores[i]), None if shares is None else float(shares[i]), loaded,
+            similarity, profile, test, task,
+        )
         for i in chosen
-    )
-    return Ranked(ranking, tuple(float(scores[i]) for i in chosen), abstained, reason)
+    )  # fmt: skip
+    kept = tuple(float(scores[i]) for i in chosen)
+    return Ranked(ranking, kept, abstained, f"{likeness}; {how}")
 
 
 def _scored(
@@ -132,8 +138,8 @@ def _scored(
 
 
 def _candidate(
-    recipe: Recipe, score: float, loaded: Loaded, similarity: Matrix, profile: Profile,
-    test: Applicable, task: Task,
+    recipe: Recipe, score: float, share: float | None, loaded: Loaded, similarity: Matrix,
+    profile: Profile, test: Applicable, task: Task,
 ) -> Candidate:  # fmt: skip
     model, prepared = loaded.model, task.prepared
     per_pass = profile.seconds_per_pass
@@ -152,6 +158,7 @@ def _candidate(
             ),
             passes_per_step=recipe.passes_per_step,
             state_bytes=test.state_bytes(recipe),
+            to_target=share,
         ),
         evidence=lines,
     )

@@ -18,6 +18,7 @@ from advisor.features import VERSION, feature_names, optimizer_names
 from advisor.gaussian import OutcomeGaussian
 from advisor.knowledge import Knowledge, load_knowledge
 from advisor.meta_model import MetaModel
+from advisor.times import fit_times
 from knowledge_base.store import SHIPPED, load_profiles, load_recipes, load_runs, read_json
 from knowledge_base.tasks import task_rows
 from probes.errors import UserError, unknown_name
@@ -46,11 +47,13 @@ class Loaded:
         relative_seconds: Wall time of a step over AdamW's, by optimizer, median over tasks; of
             the optimizers that have enough runs in the knowledge base.
         log_ranges: Natural log of untrained over best loss, by task.
+        folder: Where the model was read from.
     """
 
     model: MetaModel
     relative_seconds: dict[str, float]
     log_ranges: dict[str, float]
+    folder: Path = FOLDER
 
     def step_ratio(self, recipe: Recipe, prepared: Prepared, profile: Profile) -> float:
         """Predicted wall time of the recipe's step over that of one pass by AdamW.
@@ -109,6 +112,8 @@ def fit_shipped(
                 raise unknown_name("a group of data sets", group, {r.group for r in known.rows})
         known = known.part([i for i, row in enumerate(known.rows) if row.group not in without])
         model = meta_model.fit(known, seed, 40 if start is None else 10, start)
+        if start is None:
+            fit_times(known, source, target)
         start = model.gaussian.parameters
         _write(model, known, seconds, target)
         summary[str(tier)] = {
@@ -213,7 +218,7 @@ def load_shipped(tier: int, folder: Path = FOLDER) -> Loaded:
         names=tuple(data["names"]),
         regrets=regrets,
     )
-    return Loaded(model, data["relative_seconds"], data["log_ranges"])
+    return Loaded(model, data["relative_seconds"], data["log_ranges"], folder)
 
 
 def _relative_seconds(folder: Path) -> dict[str, float]:

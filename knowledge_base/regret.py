@@ -43,8 +43,21 @@ class Scale:
         if span <= 0:
             return 0.0 if loss <= self.best else 1.0
         # log(loss / best) as log1p of the distance: exact where both are far from zero
-        zero = max(self.best, _TINY) if self.best > 0 else _SHIFT * span
+        zero = self._zero
         return min(math.log1p(max(loss - self.best, 0.0) / zero) / math.log1p(span / zero), 1.0)
+
+    def loss(self, regret: float) -> float:
+        """The loss that has this regret, the inverse of ``regret`` between 0 and 1."""
+        span = self.untrained - self.best
+        if span <= 0:
+            return self.best if regret <= 0.0 else self.untrained
+        return self.best + self._zero * math.expm1(regret * math.log1p(span / self._zero))
+
+    @property
+    def _zero(self) -> float:
+        """The best loss as far above zero as ratios to it stay meaningful."""
+        shifted = _SHIFT * (self.untrained - self.best)
+        return max(self.best, _TINY) if self.best > 0 else shifted
 
 
 def scales(runs: Iterable[Mapping[str, Any]]) -> dict[str, tuple[Scale, Scale]]:

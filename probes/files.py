@@ -10,7 +10,16 @@ from probes.errors import UserError, shown
 
 
 def write_text(path: Path, text: str) -> None:
-    """Put the text at the path at once: a reader never sees half of it.
+    """Put the text at the path at once, in UTF-8: a reader never sees half of it.
+
+    Raises:
+        UserError: There is no such folder, or it cannot be written.
+    """
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Put the bytes at the path at once: a reader never sees half of them.
 
     Raises:
         UserError: There is no such folder, or it cannot be written.
@@ -18,13 +27,13 @@ def write_text(path: Path, text: str) -> None:
     _check_place(path)
     try:
         if path.exists() and not path.is_file():  # a pipe or a terminal cannot be replaced
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(data)
             return
         target = path.resolve()  # a link stays a link
         temporary = _beside(target)
         try:
-            with temporary.open("w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+            with temporary.open("wb") as file:
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(target)

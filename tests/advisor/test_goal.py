@@ -15,12 +15,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from advisor.goal import (
-    HORIZONS,
     Goal,
+    order_by_seconds,
     parse_goal,
     parse_memory,
-    rank_fastest,
-    wanted_regret,
+    wanted_level,
 )
 from advisor.shipped import Loaded, load_shipped
 from knowledge_base.reference import COPIED
@@ -85,24 +84,19 @@ class Case:
         )  # fmt: skip
         self.pool = list(self.loaded.model.recipes)
 
-    def score(self, recipes: Sequence[Recipe]) -> np.ndarray:
-        return self.loaded.model.scores(
-            self.features, recipes, self.prepared.steps, self.prepared.batch_size
-        )
-
-    def wanted(self, target: float | None = None) -> tuple[float, str]:
-        return wanted_regret(
-            Goal("fastest", target), self.score, self.profile, self.loaded,
+    def wanted(self, target: float | None = None) -> tuple[float | None, str]:
+        return wanted_level(
+            Goal("fastest", target), self.profile, self.loaded,
             self.loaded.model.similarities(self.features),
         )  # fmt: skip
 
-    def rank(
-        self, target: float | None = None, horizons: Sequence[float] = HORIZONS
-    ) -> tuple[list[Recipe], Any, list[int], str]:
-        wanted, words = self.wanted(target)
-        return rank_fastest(
-            self.pool, self.score, horizons, wanted, words, self.loaded, self.prepared, self.profile
-        )
+    def level(self, target: float) -> float:
+        level = self.wanted(target)[0]
+        assert level is not None
+        return level
+
+    def order(self, pool: Sequence[Recipe], shares: Sequence[float]) -> list[int]:
+        return order_by_seconds(pool, np.asarray(shares), self.loaded, self.prepared, self.profile)
 
 
 @pytest.fixture
@@ -110,63 +104,51 @@ def case(models_folder: Path) -> Case:
     return Case(models_folder)
 
 
-def seconds(case: Case, recipe: Recipe) -> float:
-    steps = recipe.steps_for(case.prepared.steps, case.prepared.batch_size)
-    return case.loaded.relative_seconds[recipe.optimizer.name] * steps
-
-
 def test_without_a_target_the_copied_recipe_sets_it(case: Case) -> None:
-    wanted, words = case.wanted()
-    assert wanted == case.score([COPIED])[0]
-    assert "AdamW" in words
+    level, words = case.wanted()
+    assert level is None
+    assert "AdamW 1e-3" in words
 
 
 def test_a_target_lies_between_untrained_and_best(case: Case) -> None:
     targets = (synthetic.UNTRAINED * 0.999, 1.0, 0.5, 0.2, 1e-6)
-    regrets = [case.wanted(target)[0] for target in targets]
-    assert regrets == sorted(regrets, reverse=True)
-    assert regrets[0] == pytest.approx(1.0, abs=0.01)
-    assert regrets[-1] == 0.0, "what no known task reached is as good as the best known"
-    assert case.wanted(0.5)[1] == "a validation loss of 0.5"
+    levels = [case.level(target) for target in targets]
+    assert levels == sorted(levels, reverse=True)
+    assert levels[0] == pytest.approx(1.0, abs=0.01)
+    assert levels[-1] == 0.0, "what no known task reached is as good as the best known"
+    assert "a validation loss of 0.5" in case.wanted(0.5)[1]
 
 
-def test_reached_first_and_the_cheapest_in_front(case: Case) -> None:
-    pool, scores, order, words = case.rank()
-    assert sorted(order) == list(range(len(pool)))
-    np.testing.assert_array_equal(scores, case.score(pool))
-    wanted, _ = case.wanted()
-    reached = [bool(scores[i] <= wanted) for i in order]
-    assert any(reached)
-    assert reached == sorted(reached, reverse=True)
-    count = sum(reached)
-    costs = [seconds(case, pool[i]) for i in order]
-    assert costs[:count] == sorted(costs[:count])
-    rest = [scores[i] for i in order[count:]]
-    assert rest == sorted(rest)
-    assert f"{count} of {len(pool)} candidates" in words
+def test_the_soonest_comes_first(case: Case) -> None:
+    shares = np.linspace(0.9, 0.1, len(case.pool))
+    same = [r for r in case.pool if r.optimizer.name == "adamw"]
+    same = [r for r in same if r.clip is None and r.averaging is None]
+    assert case.order(same, shares[: len(same)]) == list(reversed(range(len(same))))
 
 
-def test_shorter_horizons_come_first(case: Case) -> None:
-    pool, _, order, _ = case.rank()
-    assert {recipe.horizon for recipe in pool} == set(HORIZONS)
-    assert pool[order[0]].horizon == min(HORIZONS)
+def test_seconds_count_not_passes(case: Case) -> None:
+    """A step of Muon takes twice as long as AdamW's in the synthetic knowledge base."""
+    muon = next(r for r in case.pool if r.optimizer.name == "muon")
+    assert case.order([muon, COPIED], [0.3, 0.5]) == [1, 0]
+    assert case.order([muon, COPIED], [0.2, 0.5]) == [0, 1]
 
 
-def test_only_the_horizons_that_are_offered(case: Case) -> None:
-    pool, _, order, _ = case.rank(horizons=(1.0,))
-    assert pool == case.pool
-    assert sorted(order) == list(range(len(pool)))
+def test_a_smaller_batch_takes_more_steps_for_its_passes(case: Case) -> None:
+    small = COPIED.with_(batch_size=case.prepared.batch_size // 2)
+    ratio = case.loaded.step_ratio(small, case.prepared, case.profile)
+    beside = case.loaded.step_ratio(COPIED, case.prepared, case.profile)
+    assert 2 * ratio == pytest.approx(beside), "a step costs by its samples"
+    assert case.order([small, COPIED], [0.4, 0.5]) == [0, 1]
+    assert case.order([small, COPIED], [0.6, 0.5]) == [1, 0]
 
 
-def test_a_harder_target_is_reached_by_fewer(case: Case) -> None:
-    def count(target: float) -> int:
-        words = case.rank(target)[3].split("; ")[1]
-        return 0 if words.startswith("no candidate") else int(words.split(" of ")[0])
-
-    counts = [count(target) for target in (1.5, 0.6, 0.25, 1e-6)]
-    assert counts == sorted(counts, reverse=True)
-    assert counts[0] > counts[-1]
-    assert "0.6" in case.rank(0.6)[3]
+def test_several_passes_a_step_are_not_counted_twice(case: Case) -> None:
+    sam = Recipe.parse({"optimizer": {"name": "sam", "lr": 0.1}, "schedule": "cosine"})
+    a_pass = case.loaded.step_ratio(sam, case.prepared, case.profile) / sam.passes_per_step
+    beside = case.loaded.step_ratio(COPIED, case.prepared, case.profile)
+    even = beside / a_pass * 0.4
+    assert case.order([sam, COPIED], [even * 0.99, 0.4]) == [0, 1]
+    assert case.order([sam, COPIED], [even * 1.01, 0.4]) == [1, 0]
 
 
 @pytest.mark.parametrize("target", [0.0, -1.0, float("nan"), True])
@@ -178,20 +160,20 @@ def test_targets_that_are_no_loss(target: float) -> None:
 @pytest.mark.parametrize("target", [synthetic.UNTRAINED, 50.0])
 def test_targets_that_make_no_sense(case: Case, target: float) -> None:
     with pytest.raises(UserError):
-        case.rank(target)
+        case.wanted(target)
 
 
 def test_a_target_needs_a_first_loss(case: Case) -> None:
     for name in ("landmark.initial_loss", "data.uniform_loss", "data.chance_loss"):
         case.profile.values.pop(name, None)
     with pytest.raises(UserError, match="raise the budget"):
-        case.rank(0.5)
-    assert np.isfinite(case.rank()[1]).all(), "without a target of its own nothing is missing"
+        case.wanted(0.5)
+    assert case.wanted()[0] is None, "without a target of its own nothing is missing"
 
 
 def test_facts_alone_refuse_no_target(case: Case) -> None:
     """The loss of guessing is often below that of an untrained model: it is no bound."""
     del case.profile.values["landmark.initial_loss"]
     case.profile.values.update({"data.uniform_loss": 2.0, "data.chance_loss": 1.5})
-    assert case.wanted(1.8)[0] < 1.0
-    assert case.wanted(2.5)[0] == 1.0
+    assert case.level(1.8) < 1.0
+    assert case.level(2.5) == 1.0

@@ -283,8 +283,10 @@ def test_the_profile_leaves_races_what_they_need(passes: float, allowed: float) 
     assert passes_for_profile(passes, 1000, (0,), lambda: 550.0) == passes
 
 
-@pytest.mark.parametrize(("goal", "tier"), [("best", 16), ("fastest", 64)])
-def test_where_nothing_races_the_profile_may_cost_it_all(goal: Any, tier: int) -> None:
+@pytest.mark.parametrize(("goal", "tier"), [("best", 16), ("fastest", 0)])
+def test_races_are_left_what_they_need_and_the_soonest_waits_for_no_probe(
+    goal: Any, tier: int
+) -> None:
     task = Task(nn.Linear(5, 3), (INPUTS, CLASSES), steps=140, batch_size=BATCH)
     limit, say = Budget(1.0, None), [].append
     profile = profile_within(task, limit, (0, 16, 64), Goal(goal, None), "cpu", 0, 0.0, say)[0]

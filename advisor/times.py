@@ -1,0 +1,152 @@
+"""How soon recipes reach a loss: the meta-model's Gaussian on times in place of regrets.
+
+The time of a recipe is the share of a task's passes until its validation loss is first at or below
+a target, the whole budget where it never is. A target is as hard on every known task as it is on
+the new one: what AdamW 1e-3 with a cosine reaches there, or the same normalized regret. Logarithms
+of the times are predicted from tasks and recipes as regrets are, with hyperparameters of their own.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from advisor.feature_table import TASK_UNITS
+from advisor.features import Matrix, recipe_matrix
+from advisor.knowledge import Knowledge
+from advisor.meta_model import MetaModel, gaussian_of
+from knowledge_base.reference import COPIED
+from knowledge_base.store import load_runs
+from knowledge_base.target_time import time_to_target
+from probes.errors import UserError
+from probes.files import write_bytes
+from probes.recipe.schema import Recipe
+
+FILE = "times.npz"
+LEVELS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Normalized regrets to which times are known; between two of them they are interpolated."""
+_SOONEST = 1e-4
+"""The least share of a budget that is told apart: logarithms must stay finite."""
+_CURVE = ("curve_steps", "curve_validation")
+_COLUMNS = ("task", "recipe", "seed", "final", "diverged", "steps", "passes", *_CURVE)
+
+
+@dataclass(frozen=True)
+class Times:
+    """Times of the reference recipes on the known tasks.
+
+    Attributes:
+        logs: (1 + L, T, R) natural logs of the shares: until the loss that AdamW 1e-3 cosine ends
+            at, then until each of `LEVELS`.
+        parameters: Hyperparameters of the Gaussian.
+    """
+
+    logs: Matrix
+    parameters: Matrix
+
+    def until(self, level: float | None) -> Matrix:
+        """(T, R) natural logs of the shares until a target.
+
+        Args:
+            level: Normalized regret of the target; None for what AdamW 1e-3 cosine reaches.
+        """
+        if level is None:
+            default: Matrix = self.logs[0]
+            return default
+        place = float(np.interp(level, LEVELS, np.arange(len(LEVELS))))
+        below = min(int(place), len(LEVELS) - 2)
+        share = place - below
+        found: Matrix = (1 - share) * self.logs[1 + below] + share * self.logs[2 + below]
+        return found
+
+    def predict(
+        self, model: MetaModel, task: Mapping[str, float], recipes: Sequence[Recipe],
+        level: float | None,
+    ) -> Matrix:  # fmt: skip
+        """(n,) shares of the budget, in (0, 1], until a new task's target.
+
+        Args:
+            model: The meta-model of the same tasks and recipes.
+            task: Features of the new task.
+            recipes: Any recipes.
+            level: As for ``until``.
+        """
+        gaussian = model.gaussian.on(self.until(level), self.parameters)
+        vector = np.asarray([task[name] for name in TASK_UNITS])
+        found: Matrix = np.exp(np.minimum(gaussian.predict(vector, recipe_matrix(recipes)), 0.0))
+        return found
+
+
+def times_of(knowledge: Knowledge, source: Path, iterations: int = 40) -> Times:
+    """Read the times off the learning curves of a knowledge base, and fit the hyperparameters.
+
+    Args:
+        knowledge: Its tasks and recipes, or some of them.
+        source: Folder of the packed knowledge base.
+        iterations: Of the hyperparameter search.
+    """
+    columns = load_runs(source, _COLUMNS)
+    task_of = {row.name: place for place, row in enumerate(knowledge.rows)}
+    recipe_of = {recipe.key: place for place, recipe in enumerate(knowledge.recipes)}
+    copied: dict[int, list[float]] = {}
+    runs: list[tuple[int, int, dict[str, Any]]] = []
+    for index, (name, key) in enumerate(zip(columns["task"], columns["recipe"], strict=True)):
+        if name not in task_of or key not in recipe_of:
+            continue
+        run = {column: columns[column][index] for column in _COLUMNS}
+        run |= {column: list(map(float, run[column])) for column in _CURVE}
+        if key == COPIED.key and not run["diverged"]:
+            copied.setdefault(task_of[name], []).append(float(run["final"]))
+        if run["seed"] == 0:
+            runs.append((task_of[name], recipe_of[key], run))
+    logs = np.full((1 + len(LEVELS), len(task_of), len(recipe_of)), np.nan)
+    for task, recipe, run in runs:
+        scale = knowledge.scales[task][0]
+        finals = copied.get(task)
+        targets = [scale.untrained if finals is None else median(finals)]
+        targets += [scale.loss(level) for level in LEVELS]
+        steps = knowledge.rows[task].steps
+        for place, target in enumerate(targets):
+            share = 1.0 if run["diverged"] else time_to_target(run, target, steps)
+            logs[place, task, recipe] = np.log(max(share, _SOONEST))
+    means = np.nanmean(logs, axis=1, keepdims=True)
+    logs = np.where(np.isnan(logs), means, logs)
+    return Times(logs, gaussian_of(knowledge, logs[0], None, iterations).parameters)
+
+
+def fit_times(knowledge: Knowledge, source: Path, folder: Path) -> None:
+    """Write the times of a knowledge base beside its meta-models.
+
+    Args:
+        knowledge: The tasks and recipes of the meta-model of facts alone.
+        source: Folder of the packed knowledge base.
+        folder: Of the meta-models.
+    """
+    found = times_of(knowledge, source)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, logs=found.logs.astype(np.float16), parameters=found.parameters)
+    write_bytes(folder / FILE, buffer.getvalue())
+    load_times.cache_clear()
+
+
+@lru_cache(maxsize=8)
+def load_times(folder: Path) -> Times:
+    """Read what ``fit_times`` wrote.
+
+    Raises:
+        UserError: It is not there, or cannot be read.
+    """
+    path = folder / FILE
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            return Times(data["logs"].astype(np.float64), data["parameters"])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError("times of known runs", f"{path} ({error})", "run advisor kb fit") from None

@@ -1,0 +1,89 @@
+"""How soon what goal "fastest" advises reaches what AdamW 1e-3 cosine ends at, from known runs.
+
+For each task the Gaussian of ``advisor.times`` is fitted without the task's data set and asked with
+facts of model and data alone, as a user asks. Told beside it: the single recipe that is soonest on
+average over the other tasks, the single one with the best mean result there, and AdamW 1e-3; and
+whether schedules compressed to a part of the budget reach the target any sooner.
+
+    python -m benchmarks.soonest
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from advisor.evaluate.bootstrap import interval, resampled_weights
+from advisor.evaluate.known import profile_of
+from advisor.features import Matrix
+from advisor.knowledge import load_knowledge
+from advisor.meta_model import gaussian_of
+from advisor.times import times_of
+from knowledge_base.reference import COPIED
+from knowledge_base.splits import load_folds
+from knowledge_base.store import SHIPPED
+from probes.profile import FACTS_ONLY
+from probes.recipe.schema import Recipe
+
+_REFITTED = 5
+"""Iterations in a fold, from the hyperparameters of all tasks but the first fold's."""
+
+
+def main() -> None:
+    """Ask about every task and print."""
+    known = load_knowledge(FACTS_ONLY)
+    times = times_of(known, SHIPPED)
+    logs, regrets = times.until(None), known.filled().regrets
+    whole = np.asarray([recipe.horizon == 1.0 for recipe in known.recipes])
+    place = {row.name: i for i, row in enumerate(known.rows)}
+    copied = [recipe.key for recipe in known.recipes].index(COPIED.key)
+    chosen: dict[str, Matrix] = {
+        name: np.zeros(len(place))
+        for name in ("goal fastest", "soonest single recipe", "best single recipe", "AdamW 1e-3")
+    }
+    start = None
+    for fold in load_folds()["dataset"]:
+        train = [place[name] for name in fold.train if name in place]
+        part = known.part(train)
+        gaussian = gaussian_of(part, logs[train], start, 40 if start is None else _REFITTED)
+        start = gaussian.parameters
+        for i in (place[name] for name in fold.test if name in place):
+            predicted = gaussian.predict(profile_of(known, i), known.recipe_matrix)
+            picks = (
+                np.where(whole, predicted, np.inf).argmin(), logs[train].mean(0).argmin(),
+                regrets[train].mean(0).argmin(), copied,
+            )  # fmt: skip
+            for values, pick in zip(chosen.values(), picks, strict=True):
+                values[i] = logs[i, pick]
+    groups = [row.group for row in known.rows]
+    print(f"{len(place)} tasks of {len(set(groups))} groups of data sets; "
+          "geometric mean share of the budget until the target")  # fmt: skip
+    ours, weights = chosen["goal fastest"], resampled_weights(groups, 0)
+    for name, values in chosen.items():
+        low, high = interval(np.exp(weights @ (values - ours)))
+        print(
+            f"{name:<24}{np.exp(values.mean()):6.3f}   missed on {(values == 0).mean():4.0%}   "
+            f"goal fastest is {np.exp((values - ours).mean()):.2f} x as soon "
+            f"({low:.2f} to {high:.2f})"
+        )
+    print("\nschedules over a part of the budget")
+    for recipe in known.recipes:
+        shortened = _shortened(recipe, known.recipes)
+        if len(shortened) > 1:
+            parts = [
+                f"{known.recipes[j].horizon:.0%}: {np.exp(logs[:, j].mean()):.3f} "
+                f"(missed on {(logs[:, j] == 0).mean():.0%})"
+                for j in shortened
+            ]
+            print(f"{recipe.describe()}: {', '.join(parts)}")
+
+
+def _shortened(recipe: Recipe, recipes: tuple[Recipe, ...]) -> list[int]:
+    """Where the recipe stands at all its horizons, the longest first; none for a shortened one."""
+    if recipe.horizon < 1.0:
+        return []
+    same = [j for j, other in enumerate(recipes) if other.with_(horizon=1.0).key == recipe.key]
+    return sorted(same, key=lambda j: -recipes[j].horizon)
+
+
+if __name__ == "__main__":
+    main()
