@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from advisor.evaluate.ablation_report import Ablation, Ablations, Growth
+from advisor.evaluate.bootstrap import resamples, with_interval
 from advisor.evaluate.guesses import Results
 from advisor.evaluate.known import ordinary, profile_of
 from advisor.evaluate.processes import in_processes
-from advisor.evaluate.tally import resamples, with_interval
 from advisor.evaluate.variants import (
     DRAWS,
     PROBES,

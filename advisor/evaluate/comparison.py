@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import friedmanchisquare, rankdata, studentized_range, wilcoxon
 
-from advisor.evaluate.per_task import ADVICE, Entry, PerTask, interval
+from advisor.evaluate.bootstrap import interval
+from advisor.evaluate.per_task import ADVICE, PerTask, TableEntry
 from advisor.features import Matrix
 
 DRAWN = "random"
@@ -40,7 +41,7 @@ class Paired:
         holm: The same, corrected for the number of comparisons.
     """
 
-    other: Entry
+    other: TableEntry
     difference: float
     low: float
     high: float
@@ -63,14 +64,14 @@ class Ranks:
         left_out: Entries without an outcome on every task.
     """
 
-    mean: dict[Entry, float]
+    mean: dict[TableEntry, float]
     tasks: int
     p: float
     critical_difference: float
-    left_out: tuple[Entry, ...]
+    left_out: tuple[TableEntry, ...]
 
 
-def compared(table: PerTask) -> tuple[Entry, ...]:
+def compared(table: PerTask) -> tuple[TableEntry, ...]:
     """What is compared: every guess, and the cold searches after some trials.
 
     Random draws are left out: they were not trained on fresh seeds.
@@ -81,7 +82,7 @@ def compared(table: PerTask) -> tuple[Entry, ...]:
 
 
 def paired(
-    table: PerTask, others: Sequence[Entry] | None = None, entry: Entry = ADVICE
+    table: PerTask, others: Sequence[TableEntry] | None = None, entry: TableEntry = ADVICE
 ) -> tuple[Paired, ...]:
     """One entry against each of the others, over the tasks that both have.
 
@@ -133,7 +134,7 @@ def holm(values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def ranks(table: PerTask, entries: Sequence[Entry] | None = None) -> Ranks | None:
+def ranks(table: PerTask, entries: Sequence[TableEntry] | None = None) -> Ranks | None:
     """Mean ranks of the entries that have an outcome on every task; ties share their rank.
 
     Returns:

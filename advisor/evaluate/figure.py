@@ -18,7 +18,7 @@ import jinja2
 from advisor.evaluate.per_task import ADVICE, PerTask, is_search, per_task
 from advisor.evaluate.results import LiveResults
 from advisor.evaluate.speed import RATIOS, profiles
-from advisor.evaluate.standing import Standing, curve, ordered
+from advisor.evaluate.standing import RegretSummary, curve, ordered
 
 _WIDTH, _TOP, _BOTTOM = 1060.0, 46.0, 376.0
 _LEFT, _RIGHT = (72.0, 512.0), (606.0, 1040.0)
@@ -138,7 +138,7 @@ def _regret_panel(table: PerTask, looks: dict[str, Look]) -> Panel:
         y_ticks=[(_tidy(y(v)), f"{v:g}") for v in _round_numbers(low, high)],
     )  # fmt: skip
 
-    def at(point: Standing, value: float) -> tuple[float, float]:
+    def at(point: RegretSummary, value: float) -> tuple[float, float]:
         return x(point.runs), y(min(max(value, low), high))
 
     for name, points in curves.items():

@@ -6,21 +6,16 @@ import math
 
 import numpy as np
 
-from advisor.evaluate.tally import ADVICE, BEST_KNOWN, SINGLE_BEST, Tally
+from advisor.evaluate.fixed_guesses import FIXED_GUESSES
+from advisor.evaluate.tally import ADVISED, BEST_KNOWN, SINGLE_BEST, Tally
 from advisor.features import Matrix
 from advisor.knowledge import Knowledge
-from knowledge_base.reference import COPIED, NADAM_DEFAULTS
 
 KS = (1, 3, 5)
 RANDOM = (5, 10, 25, 50)
 SEARCH = (5, 10, 25)
 NO_BOOSTING = "advice without LightGBM"
 _SEARCHED = "search in the full space, one study"
-_FIXED = {
-    "AdamW 1e-3 cosine": COPIED,
-    "AdamW 1e-2 cosine": COPIED.with_(optimizer={"name": "adamw", "lr": 1e-2}),
-    "NAdam defaults": NADAM_DEFAULTS,
-}
 
 
 class Results:
@@ -64,11 +59,11 @@ def add_guesses(
     """
     results = Results(base, task)
     for k in KS:
-        tally.add(ADVICE, k, results.chosen(order[:k]))
+        tally.add(ADVISED, k, results.chosen(order[:k]))
     tally.add(NO_BOOSTING, 1, results.chosen(plain_order[:1]))
     for k in KS:
         tally.add(SINGLE_BEST if k == 1 else "portfolio", k, results.chosen(portfolio[:k]))
-    for title, recipe in _FIXED.items():
+    for title, recipe in FIXED_GUESSES.items():
         if recipe in base.recipes:
             tally.add(title, 1, results.chosen([base.recipes.index(recipe)]))
     validation, test = results.validation[results.served], results.test[results.served]

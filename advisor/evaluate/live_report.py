@@ -11,12 +11,12 @@ import numpy as np
 
 from advisor.evaluate.blocks import between_marks
 from advisor.evaluate.comparison import DRAWN, compared, paired, ranks
-from advisor.evaluate.marks import COPIED, SINGLE_BEST, marks
-from advisor.evaluate.per_task import ADVICE, Entry, PerTask, per_task
+from advisor.evaluate.marks import COPIED_ENTRY, SINGLE_BEST_ENTRY, marks
+from advisor.evaluate.per_task import ADVICE, PerTask, TableEntry, per_task
 from advisor.evaluate.report import Report
 from advisor.evaluate.results import LiveResults
 from advisor.evaluate.speed import RATIOS, SpeedUp, profiles, speed_up
-from advisor.evaluate.standing import SHOWN, ordered, standing
+from advisor.evaluate.standing import SHOWN, ordered, regret_summary
 from advisor.evaluate.worth import worth
 
 BEGIN, END = "<!-- live:begin -->", "<!-- live:end -->"
@@ -156,8 +156,8 @@ def _regret_rows(table: PerTask) -> list[list[str]]:
     return rows
 
 
-def _regret(table: PerTask, entry: Entry) -> str:
-    here = standing(table, entry)
+def _regret(table: PerTask, entry: TableEntry) -> str:
+    here = regret_summary(table, entry)
     if here is None:
         return _NONE
     told = f"{here.mean:.3f} ({here.low:.3f}-{here.high:.3f}) / {here.median:.3f}"
@@ -178,7 +178,7 @@ def _worth_rows(table: PerTask) -> list[list[str]]:
     return rows
 
 
-def _chosen_by_hand(table: PerTask) -> Iterator[Entry]:
+def _chosen_by_hand(table: PerTask) -> Iterator[TableEntry]:
     """Entries that no cold search made, at the numbers of trainings shown."""
     searches = table.searches()
     for name in ordered(table):
@@ -194,7 +194,7 @@ def _pair_rows(table: PerTask) -> list[list[str]]:
     placed = ranks(table)
     mean = placed.mean if placed is not None else {}
 
-    def rank(entry: Entry) -> str:
+    def rank(entry: TableEntry) -> str:
         return f"{mean[entry]:.1f}" if entry in mean else _NONE
 
     for pair in paired(table):
@@ -217,8 +217,8 @@ def _speed_rows(table: PerTask) -> list[list[str]]:
     ]  # fmt: skip
     for profile in profiles(table):
         rows.append(
-            [profile.entry[0], _ratio(speed_up(table, profile.entry, COPIED)),
-             _ratio(speed_up(table, profile.entry, SINGLE_BEST)), f"{profile.reached:.0%}",
+            [profile.entry[0], _ratio(speed_up(table, profile.entry, COPIED_ENTRY)),
+             _ratio(speed_up(table, profile.entry, SINGLE_BEST_ENTRY)), f"{profile.reached:.0%}",
              f"{profile.score:.2f}", *(f"{profile.share(ratio):.0%}" for ratio in RATIOS)]
         )  # fmt: skip
     return rows
@@ -250,7 +250,7 @@ def _compared(p: float) -> str:
     return _probability(p) if p < 0.001 else f"= {_probability(p)}"
 
 
-def _shown(entry: Entry) -> str:
+def _shown(entry: TableEntry) -> str:
     return entry[0] if entry[1] == 1 else f"{entry[0]} at {entry[1]}"
 
 

@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from advisor.evaluate.per_task import ADVICE, Entry, PerTask, per_task
+from advisor.evaluate.fixed_guesses import COPIED_NAME
+from advisor.evaluate.per_task import ADVICE, PerTask, TableEntry, per_task
 from advisor.evaluate.report import Column, Report
 from advisor.evaluate.results import LiveResults
 from advisor.evaluate.speed import speed_up
 from advisor.evaluate.worth import tpe_searches, worth
 
-COPIED: Entry = ("AdamW 1e-3 cosine", 1)
-SINGLE_BEST: Entry = ("portfolio", 1)
-FASTEST: Entry = ("advice, fastest", 1)
+COPIED_ENTRY: TableEntry = (COPIED_NAME, 1)
+SINGLE_BEST_ENTRY: TableEntry = ("portfolio", 1)
+FASTEST_ENTRY: TableEntry = ("advice, fastest", 1)
 NOT_MEASURED = "not measured"
 _LEFT_OUT = "data set"
 _TRIALS = 100
@@ -113,13 +114,13 @@ def _of_live(table: PerTask | None) -> Iterator[Mark]:
         "live",
         "geometric-mean speed-up to the target over AdamW 1e-3 cosine",
         "at least 4",
-        _speed(table, COPIED, 4.0),
+        _speed(table, COPIED_ENTRY, 4.0),
     )
     yield _mark(
         "live",
         "geometric-mean speed-up to the target over the single best recipe",
         "at least 1.5",
-        _speed(table, SINGLE_BEST, 1.5),
+        _speed(table, SINGLE_BEST_ENTRY, 1.5),
     )
     yield _mark(
         "live",
@@ -143,13 +144,13 @@ def _worth(table: PerTask | None, runs: int, goal: int) -> _Found:
     return found.shown(), found.trials >= goal
 
 
-def _speed(table: PerTask | None, over: Entry, goal: float) -> _Found:
+def _speed(table: PerTask | None, over: TableEntry, goal: float) -> _Found:
     """By the advice that was asked for speed where there is one; the other stands beside."""
     if table is None:
         return None
     found = [
         (entry[0], ratio)
-        for entry in (FASTEST, ADVICE)
+        for entry in (FASTEST_ENTRY, ADVICE)
         if (ratio := speed_up(table, entry, over)) is not None
     ]
     if not found:
@@ -159,12 +160,12 @@ def _speed(table: PerTask | None, over: Entry, goal: float) -> _Found:
 
 
 def _worse(table: PerTask | None) -> _Found:
-    if table is None or ADVICE not in table.regrets or COPIED not in table.regrets:
+    if table is None or ADVICE not in table.regrets or COPIED_ENTRY not in table.regrets:
         return None
-    where = table.common([ADVICE, COPIED])
+    where = table.common([ADVICE, COPIED_ENTRY])
     if not where.any():
         return None
-    more = table.regrets[ADVICE] - table.regrets[COPIED]
+    more = table.regrets[ADVICE] - table.regrets[COPIED_ENTRY]
     worse = [
         task.name
         for task, kept, by in zip(table.tasks, where, more, strict=True)

@@ -7,22 +7,22 @@ there counts with the mean over its studies. Means over tasks come after that.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean, median
 
 import numpy as np
 from numpy.typing import NDArray
 
+from advisor.evaluate.bootstrap import SAMPLES, resampled_weights
 from advisor.evaluate.results import LiveResults, LiveTask, Outcome
 from advisor.features import Matrix
 from probes.errors import UserError
 
 Mask = NDArray[np.bool_]
-Entry = tuple[str, int]
-"""A contender and the number of full trainings it has spent."""
-ADVICE: Entry = ("advice", 1)
-BOOTSTRAP = 2000
+TableEntry = tuple[str, int]
+"""An entry of the table: a contender and the number of full trainings it has spent."""
+ADVICE: TableEntry = ("advice", 1)
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class PerTask:
     """
 
     tasks: tuple[LiveTask, ...]
-    regrets: Mapping[Entry, Matrix]
-    times: Mapping[Entry, Matrix]
-    passes: Mapping[Entry, Matrix]
+    regrets: Mapping[TableEntry, Matrix]
+    times: Mapping[TableEntry, Matrix]
+    passes: Mapping[TableEntry, Matrix]
     seed: int
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[TableEntry, ...]:
         """All entries, sorted."""
         return tuple(sorted(self.regrets))
 
@@ -52,7 +52,7 @@ class PerTask:
         """The numbers of full trainings that a contender has outcomes for, rising."""
         return tuple(runs for name, runs in self.entries if name == contender)
 
-    def guesses(self) -> tuple[Entry, ...]:
+    def guesses(self) -> tuple[TableEntry, ...]:
         """What names a recipe without a full training: entries of one run that are no search."""
         return tuple(e for e in self.entries if e[1] == 1 and not is_search(e[0]))
 
@@ -60,7 +60,7 @@ class PerTask:
         """The cold searches."""
         return tuple(sorted({name for name, _ in self.entries if is_search(name)}))
 
-    def common(self, entries: Iterable[Entry]) -> Mask:
+    def common(self, entries: Iterable[TableEntry]) -> Mask:
         """(tasks,) true where all these entries have an outcome."""
         found = np.ones(len(self.tasks), dtype=bool)
         for entry in entries:
@@ -74,15 +74,11 @@ class PerTask:
             where: (tasks,) true for the tasks to draw from.
 
         Returns:
-            (BOOTSTRAP, tasks) weights; each row adds up to 1 and is 0 where ``where`` is false.
+            (SAMPLES, tasks) weights; each row adds up to 1 and is 0 where ``where`` is false.
         """
         groups = [task.group for task, kept in zip(self.tasks, where, strict=True) if kept]
-        names, member = np.unique(groups, return_inverse=True)
-        random = np.random.default_rng(self.seed)
-        drawn = random.multinomial(len(names), [1 / len(names)] * len(names), size=BOOTSTRAP)
-        weights = np.zeros((BOOTSTRAP, len(self.tasks)))
-        weights[:, where] = drawn[:, member]
-        weights /= weights.sum(axis=1, keepdims=True)
+        weights = np.zeros((SAMPLES, len(self.tasks)))
+        weights[:, where] = resampled_weights(groups, self.seed)
         return weights
 
 
@@ -108,25 +104,15 @@ def per_task(results: LiveResults) -> PerTask:
         if outcome.study in studies:
             raise _bad("one outcome for each task, contender, study and runs", outcome)
         studies[outcome.study] = _numbers(outcome, 1 / tasks[place[outcome.task]].steps)
-    regrets: dict[Entry, Matrix] = {}
-    times: dict[Entry, Matrix] = {}
-    passes: dict[Entry, Matrix] = {}
+    regrets: dict[TableEntry, Matrix] = {}
+    times: dict[TableEntry, Matrix] = {}
+    passes: dict[TableEntry, Matrix] = {}
     for (contender, runs, index), studies in found.items():
         ordered = [studies[study] for study in sorted(studies)]
         for side, target in enumerate((regrets, times, passes)):
             vector = target.setdefault((contender, runs), np.full(len(tasks), np.nan))
             vector[index] = fmean(numbers[side] for numbers in ordered)
     return PerTask(tasks, regrets, times, passes, results.seed)
-
-
-def interval(values: Matrix | Sequence[float]) -> tuple[float, float]:
-    """The middle 95 % of resampled values, which may be infinite.
-
-    The ends are values that were drawn: nothing is interpolated.
-    """
-    ordered = np.sort(np.asarray(values, dtype=float))
-    cut = math.floor(0.025 * (len(ordered) - 1))
-    return float(ordered[cut]), float(ordered[len(ordered) - 1 - cut])
 
 
 def _numbers(outcome: Outcome, one_step: float) -> tuple[float, float, float]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import advisor
 import probes
-from advisor.advice import Advice, Tuned
+from advisor.advice import Advice
 from advisor.evaluate.contenders import LISTED, Need, Prepared
 from advisor.evaluate.lr_finder import Found, find_rate
 from advisor.evaluate.processes import in_processes
@@ -25,6 +25,7 @@ from advisor.portfolio import greedy_portfolio
 from advisor.recommender import recommend
 from advisor.refine import refine
 from advisor.shipped import fit_shipped, known_tiers, tier_within
+from advisor.tuned import Tuned
 from knowledge_base.importers.base import Report
 from knowledge_base.importers.opt_list import OptList
 from knowledge_base.store import SHIPPED
@@ -98,11 +99,9 @@ def prepare_task(task: LiveTask, place: Place, needs: Collection[Need]) -> str:
         write_text(place.folder / "rate.json", find_rate(live, place.seed).model_dump_json())
     if {"advice", "fastest"} & missing:
         _fit(task, place)
-    for need, goal, target in (("advice", "best", None), ("fastest", "fastest", task.target)):
+    for need, goal in (("advice", "best"), ("fastest", "fastest")):
         if need in missing:
-            advice = recommend(
-                live, goal=goal, target=target, device="cpu", seed=place.seed, models=place.models
-            )
+            advice = recommend(live, goal=goal, device="cpu", seed=place.seed, models=place.models)
             advice.save(place.folder / f"{need}.json")
     if "refine" in missing:
         advice = Advice.load(place.folder / "advice.json")

@@ -13,7 +13,6 @@ import datetime
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 
@@ -26,6 +25,7 @@ from advisor.evaluate.known import large, ordinary, profile_of
 from advisor.evaluate.processes import in_processes
 from advisor.evaluate.report import LARGE, Report
 from advisor.evaluate.tally import Tally, column
+from advisor.evaluate.versions import versions
 from advisor.feature_table import TASK_UNITS
 from advisor.features import Matrix
 from advisor.knowledge import Knowledge
@@ -37,6 +37,7 @@ from knowledge_base.store import SHIPPED
 
 BUDGET = 0.1
 """Share of one full training that the probes may cost."""
+_PACKAGES = ("optimizer-advisor", "torch", "lightgbm")
 _TITLES = {"dataset": "data set", "dataset_and_family": "data set and family"}
 
 
@@ -75,7 +76,7 @@ def replay(
     return Report(
         made_by="advisor evaluate" + (" --ablations" if ablations else ""),
         date=datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
-        versions=_versions(),
+        versions=versions(_PACKAGES),
         seed=seed,
         recipes=len(base.recipes),
         columns=tuple(columns),
@@ -156,13 +157,3 @@ def _ranked(scores: Matrix) -> list[int]:
 def _rank_correlation(left: Matrix, right: Matrix) -> float:
     ranks = [values.argsort().argsort().astype(float) for values in (left, right)]
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in ("optimizer-advisor", "torch", "lightgbm"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "source"
-    return found

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from advisor.evaluate.per_task import Entry, PerTask, interval
+from advisor.evaluate.bootstrap import interval
+from advisor.evaluate.per_task import PerTask, TableEntry
 from advisor.features import Matrix
 
 RATIOS = (1, 2, 3, 4, 5, 6, 7, 8)
@@ -52,7 +53,7 @@ class Profile:
         reached: Share of tasks on which the target was reached before the budget's end.
     """
 
-    entry: Entry
+    entry: TableEntry
     ratios: tuple[float, ...]
     score: float
     reached: float
@@ -62,7 +63,7 @@ class Profile:
         return sum(r <= ratio * (1 + 1e-9) for r in self.ratios) / len(self.ratios)
 
 
-def speed_up(table: PerTask, entry: Entry, over: Entry) -> SpeedUp | None:
+def speed_up(table: PerTask, entry: TableEntry, over: TableEntry) -> SpeedUp | None:
     """How much sooner ``entry`` reaches the target than ``over``; None without a common task."""
     if entry not in table.times or over not in table.times:
         return None
@@ -74,7 +75,7 @@ def speed_up(table: PerTask, entry: Entry, over: Entry) -> SpeedUp | None:
     return SpeedUp(math.exp(logs[where].mean()), low, high, int(where.sum()))
 
 
-def profiles(table: PerTask, entries: Sequence[Entry] | None = None) -> tuple[Profile, ...]:
+def profiles(table: PerTask, entries: Sequence[TableEntry] | None = None) -> tuple[Profile, ...]:
     """Performance profiles, best score first, over the tasks of those that have every task.
 
     Args:
@@ -92,7 +93,7 @@ def profiles(table: PerTask, entries: Sequence[Entry] | None = None) -> tuple[Pr
     return tuple(sorted(found, key=lambda profile: (-profile.score, profile.entry)))
 
 
-def _profile(entry: Entry, ratios: Matrix, times: Matrix) -> Profile:
+def _profile(entry: TableEntry, ratios: Matrix, times: Matrix) -> Profile:
     # the area under a step at r up to the end e is e - r
     score = np.clip(_SCORED_TO - ratios, 0.0, None).mean() / (_SCORED_TO - 1)
     return Profile(

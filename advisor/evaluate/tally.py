@@ -1,4 +1,4 @@
-"""What a replay found on each task, and what that amounts to: means, weights, bootstraps.
+"""What a replay found on each task, and what that amounts to: means, weights, intervals.
 
 All intervals are bootstraps over data sets: tasks that share data are drawn together.
 """
@@ -11,21 +11,18 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from advisor.evaluate.bootstrap import resamples, with_interval
 from advisor.evaluate.report import Column, Method
 from advisor.features import Matrix
 
-ADVICE = "advice"
+ADVISED = "advice"
 SINGLE_BEST = "single best recipe"
 BEST_KNOWN = "best known of the set"
-_BOOTSTRAP = 2000
-_ENDS = (0.025, 0.975)
 _CAP = 0.9
 _TAIL = 0.95
 _NO_NOISE = 1e-9
 """Rounding alone: nothing was repeated."""
-Index = NDArray[np.intp]
 
 
 @dataclass
@@ -77,35 +74,6 @@ def task_weights(spreads: Sequence[float], noises: Sequence[float]) -> Matrix:
     return capped / total if total > 0 else np.full(len(capped), 1.0 / len(capped))
 
 
-def resamples(groups: Sequence[str], seed: int) -> list[Index]:
-    """Bootstrap samples of tasks, whole data sets at a time.
-
-    Args:
-        groups: The leak group of each task.
-        seed: Of the draws.
-    """
-    names = sorted(set(groups))
-    members = [[i for i, group in enumerate(groups) if group == name] for name in names]
-    random = np.random.default_rng(seed)
-    return [
-        np.concatenate([members[i] for i in random.integers(len(members), size=len(members))])
-        for _ in range(_BOOTSTRAP)
-    ]
-
-
-def with_interval(
-    statistic: Callable[[Any], float], draws: Sequence[Index]
-) -> tuple[float, float, float]:
-    """A statistic of all tasks, and its 95 % interval over the samples.
-
-    Args:
-        statistic: Takes what picks tasks: an index array, or a slice for all of them.
-        draws: The samples.
-    """
-    low, high = np.quantile([statistic(draw) for draw in draws], _ENDS)
-    return statistic(slice(None)), float(low), float(high)
-
-
 def column(title: str, tally: Tally, seed: int) -> Column:
     """What a tally amounts to.
 
@@ -135,7 +103,7 @@ def column(title: str, tally: Tally, seed: int) -> Column:
                 median=float(np.median(values)), p95=float(np.quantile(values, _TAIL)),
             )
         )  # fmt: skip
-    advice, single = (np.asarray(tally.regrets[name, 1]) for name in (ADVICE, SINGLE_BEST))
+    advice, single = (np.asarray(tally.regrets[name, 1]) for name in (ADVISED, SINGLE_BEST))
     best = next(np.asarray(v) for (name, _), v in tally.regrets.items() if name == BEST_KNOWN)
 
     def gap(mean: Callable[[Matrix, Any], float]) -> Callable[[Any], float]:

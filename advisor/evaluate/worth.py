@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from advisor.evaluate.per_task import Entry, PerTask, interval
+from advisor.evaluate.bootstrap import interval
+from advisor.evaluate.per_task import PerTask, TableEntry
 from advisor.features import Matrix
 
 _TIE = 1e-12  # means of equal numbers may differ in their last bit
@@ -54,7 +55,7 @@ def tpe_searches(table: PerTask) -> tuple[str, ...]:
     return tuple(name for name in table.searches() if name.startswith("TPE, "))
 
 
-def worth(table: PerTask, entry: Entry, searches: Sequence[str] | None = None) -> Worth | None:
+def worth(table: PerTask, entry: TableEntry, searches: Sequence[str] | None = None) -> Worth | None:
     """How many trials of a cold search an entry is worth.
 
     Args:
@@ -75,7 +76,7 @@ def worth(table: PerTask, entry: Entry, searches: Sequence[str] | None = None) -
     if not where.any():
         return None
 
-    def means(of: Entry, weights: Matrix) -> Matrix:
+    def means(of: TableEntry, weights: Matrix) -> Matrix:
         return np.asarray(weights @ np.where(where, table.regrets[of], 0.0))
 
     def needed(weights: Matrix) -> Matrix:

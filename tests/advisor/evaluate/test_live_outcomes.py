@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import synthetic
 
 from advisor.evaluate.contenders import in_order
 from advisor.evaluate.contest import Entry, Standing
-from advisor.evaluate.outcomes import contest_scales, outcomes, time_to_target
+from advisor.evaluate.outcomes import contest_scales, outcomes
 from advisor.evaluate.results import FRESH_SEEDS, SEARCH_SEED, LiveTask
 from knowledge_base.regret import Scale
 from knowledge_base.state import State
@@ -26,7 +25,6 @@ TASK = LiveTask(
 )  # fmt: skip
 SCALES = (Scale(0.1, 2.0), Scale(0.2, 2.0))
 RECIPES = tuple(Recipe.parse({"optimizer": {"name": "adamw", "lr": rate}}) for rate in (1e-3, 1e-2))
-HALFWAY = math.expm1((math.log1p(10) + math.log1p(40)) / 2)
 
 
 def curve(*points: tuple[int, float], passes: float | None = None, **more: Any) -> dict[str, Any]:
@@ -37,30 +35,6 @@ def curve(*points: tuple[int, float], passes: float | None = None, **more: Any) 
         "curve_steps": tuple(step for step, _ in points),
         "curve_validation": tuple(loss for _, loss in points), **more,
     }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("record", "share"),
-    [
-        (curve((0, 2.0), (10, 1.0), (40, 0.5), (100, 0.2)), 0.4),
-        (curve((0, 2.0), (10, 0.75), (40, 0.25), (100, 0.2)), HALFWAY / STEPS),
-        (curve((0, 2.0), (10, 1.0), (100, 0.6)), 1.0),
-        (curve((0, 2.0), (10, 1.0), (100, 0.5)), 1.0),
-        (curve((0, 0.4), (100, 0.2)), 0.0),
-        (curve((0, 2.0), (10, 0.5), (50, 0.5), passes=100.0), 0.2),
-        (curve((0, 2.0), (10, 0.5), (50, 0.9)), 0.1),
-        (curve((0, 2.0), (10, math.nan), (50, 0.4)), 0.5),
-        (curve((0, 2.0), (10, math.inf), (50, 0.4)), 0.5),
-        (curve((0, 2.0), (30, 1.0), (60, 1.0), final=0.4), 0.6),
-        (curve((0, 2.0), final=2.0), 1.0),
-        (curve((0, 2.0), (10, 1.0), (200, 0.5), passes=200.0), 1.0),
-    ],
-    ids=["at a point", "between two", "never", "at the end", "from the start", "dear steps",
-         "the first time counts", "after not a number", "after infinity", "best weights put back",
-         "no step", "beyond the budget"],
-)  # fmt: skip
-def test_time_to_target(record: dict[str, Any], share: float) -> None:
-    assert time_to_target(record, 0.5, STEPS) == pytest.approx(share)
 
 
 def run(recipe: Recipe, seed: int, final: float, test: float, **more: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from live_cases import live, outcome, shuffled
 
-from advisor.evaluate.per_task import interval, per_task
+from advisor.evaluate.per_task import per_task
 from advisor.evaluate.results import LiveResults, Outcome
 from probes.errors import UserError
 
@@ -56,11 +56,6 @@ def test_groups_are_drawn_whole_and_only_where_asked() -> None:
     seen = {tuple(row) for row in draws[:, [0, 2]].round(3)}
     assert seen == {(0.5, 0.0), (0.333, 0.333), (0.0, 1.0)}
     assert (draws[:, 2] == 1.0).mean() == pytest.approx(0.25, abs=0.04)
-
-
-def test_interval_keeps_infinity_as_a_value() -> None:
-    assert interval([1.0] * 50 + [math.inf] * 50) == (1.0, math.inf)
-    assert interval(range(1001)) == (25.0, 975.0)
 
 
 def test_order_of_tasks_and_outcomes_says_nothing() -> None:

@@ -26,7 +26,7 @@ from knowledge_base.splits import Fold
 from probes.errors import UserError
 from probes.recipe.schema import Recipe
 
-COPIED = Recipe.parse({"optimizer": {"name": "adamw", "lr": 1e-3}, "schedule": "cosine"}).key
+COPIED_KEY = Recipe.parse({"optimizer": {"name": "adamw", "lr": 1e-3}, "schedule": "cosine"}).key
 SEARCHED = "search in the full space, one study"
 FOLDS = {
     "dataset": [
@@ -82,7 +82,7 @@ def method(report: Report, column: int, name: str, runs: int) -> float:
 def test_what_is_copied(report: Report, base: Path, column: int) -> None:
     simple = Simple(base).regret
     tested = FOLDS["dataset"][1].test
-    expected = mean(simple[task]["test"][COPIED] for task in tested)
+    expected = mean(simple[task]["test"][COPIED_KEY] for task in tested)
     assert method(report, column, "AdamW 1e-3 cosine", 1) == pytest.approx(expected, abs=1e-5)
 
 

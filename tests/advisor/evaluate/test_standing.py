@@ -4,29 +4,29 @@ import pytest
 from live_cases import falling, live, shuffled
 
 from advisor.evaluate.per_task import per_task
-from advisor.evaluate.standing import curve, ordered, standing
+from advisor.evaluate.standing import curve, ordered, regret_summary
 
 
 def test_mean_and_median_over_the_tasks_that_have_an_outcome() -> None:
     table = per_task(live({("a", 1): [0.1, 0.2, 0.9, None]}))
-    found = standing(table, ("a", 1))
+    found = regret_summary(table, ("a", 1))
     assert found is not None
     assert (found.mean, found.median, found.tasks) == (pytest.approx(0.4), pytest.approx(0.2), 3)
     assert 0.1 - 1e-9 <= found.low < found.mean < found.high <= 0.9 + 1e-9
-    assert standing(table, ("a", 2)) is None
+    assert regret_summary(table, ("a", 2)) is None
 
 
 def test_equal_tasks_leave_no_doubt() -> None:
-    found = standing(per_task(live({("a", 1): [0.25] * 5})), ("a", 1))
+    found = regret_summary(per_task(live({("a", 1): [0.25] * 5})), ("a", 1))
     assert found is not None
     assert (found.low, found.high) == (pytest.approx(0.25), pytest.approx(0.25))
 
 
 def test_tasks_of_one_group_give_a_wider_interval() -> None:
     values = {("a", 1): [0.0, 0.0, 0.0, 1.0, 1.0, 1.0] * 2}
-    apart = standing(per_task(live(values)), ("a", 1))
+    apart = regret_summary(per_task(live(values)), ("a", 1))
     groups = [name for name in "xyzw" for _ in range(3)]
-    together = standing(per_task(live(values, groups=groups)), ("a", 1))
+    together = regret_summary(per_task(live(values, groups=groups)), ("a", 1))
     assert apart is not None
     assert together is not None
     assert together.high - together.low > apart.high - apart.low

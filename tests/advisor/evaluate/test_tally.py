@@ -1,4 +1,4 @@
-"""Weights of tasks, samples of data sets, and what a tally amounts to."""
+"""Weights of tasks, and what a tally amounts to."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.evaluate.tally import (
-    ADVICE,
+    ADVISED,
     BEST_KNOWN,
     SINGLE_BEST,
     Tally,
     column,
-    resamples,
     task_weights,
-    with_interval,
 )
 
 POSITIVE = st.floats(1e-6, 10.0)
@@ -27,7 +25,7 @@ def filled(groups: list[str], spreads: list[float], noises: list[float], **regre
     tally = Tally(groups=groups, spreads=spreads, noises=noises)
     for name in ("covered", "widths", "correlations", "abstained", "shares"):
         getattr(tally, name).extend([0.5] * count)
-    names = {"advice": (ADVICE, 1), "single": (SINGLE_BEST, 1), "best": (BEST_KNOWN, 7)}
+    names = {"advice": (ADVISED, 1), "single": (SINGLE_BEST, 1), "best": (BEST_KNOWN, 7)}
     for short, values in regrets.items():
         for value in values:
             tally.add(*names[short], value)
@@ -71,27 +69,6 @@ def test_where_noise_is_unknown_that_of_the_others_stands_in() -> None:
     np.testing.assert_allclose(task_weights([0.0, 0.0], [0.1, 0.1]), 0.5)
 
 
-def test_tasks_that_share_data_are_drawn_together() -> None:
-    groups = ["b", "a", "b", "c"]
-    for draw in resamples(groups, 3)[:50]:
-        counts = np.bincount(draw, minlength=4)
-        assert counts[0] == counts[2]
-        assert counts[0] + counts[1] + counts[3] == 3, "as many data sets as there are"
-    first, again, other = (resamples(groups, seed)[:20] for seed in (0, 0, 1))
-    assert all(np.array_equal(one, two) for one, two in zip(first, again, strict=True))
-    assert not all(np.array_equal(one, two) for one, two in zip(first, other, strict=True))
-
-
-def test_interval_of_a_mean() -> None:
-    values = np.random.default_rng(0).standard_normal(400)
-    draws = resamples([str(i) for i in range(400)], 0)
-    mean, low, high = with_interval(lambda index: float(values[index].mean()), draws)
-    assert mean == pytest.approx(values.mean())
-    deviation = values.std() / 20
-    assert low == pytest.approx(mean - 1.96 * deviation, abs=0.15 * deviation)
-    assert high == pytest.approx(mean + 1.96 * deviation, abs=0.15 * deviation)
-
-
 def test_column_of_a_tally_by_hand() -> None:
     tally = filled(
         ["a", "a", "b", "c"], [0.1, 0.3, 0.3, 0.3], [0.1, 0.1, 0.1, 0.1],
@@ -99,7 +76,7 @@ def test_column_of_a_tally_by_hand() -> None:
     )  # fmt: skip
     found = column("data set", tally, 0)
     assert (found.tasks, found.datasets) == (4, 3)
-    advice = found.method(ADVICE, 1)
+    advice = found.method(ADVISED, 1)
     assert advice.mean == pytest.approx(0.2)
     assert advice.low <= advice.mean <= advice.high
     weights = np.array([1.0, 3.0, 3.0, 3.0]) / 10.0
@@ -131,6 +108,6 @@ def test_folds_are_joined() -> None:
     assert one.groups == ["a", "b"]
     assert (one.spreads, one.noises) == ([0.1, 0.2], [0.01, 0.02])
     assert one.regrets == {
-        (ADVICE, 1): [0.1, 0.3], (SINGLE_BEST, 1): [0.5, 0.6], (BEST_KNOWN, 7): [0.0, 0.1],
+        (ADVISED, 1): [0.1, 0.3], (SINGLE_BEST, 1): [0.5, 0.6], (BEST_KNOWN, 7): [0.0, 0.1],
     }  # fmt: skip
     assert len(one.covered) == len(one.shares) == 2
