@@ -86,7 +86,7 @@ def _add_live(parser: arg.Parser) -> None:
         "--long",
         action="store_true",
         default=None,
-        help="with --live: GP, QMC and Hyperband take part as well",
+        help="with --live: GP, QMC and Hyperband take part as well and, where installed, the peers",
     )
     parser.add_argument(
         "--opt-list", metavar="FILE", action=arg.Checked, check=arg.old_file,

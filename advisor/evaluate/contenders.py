@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib.metadata import version
 from typing import Literal
 
 from advisor.evaluate.contest import Ask, Entry, Play, Standing, Tracker
+from advisor.evaluate.fixed_guesses import FIXED_GUESSES
+from advisor.evaluate.peers import FLAML, SYNE_TUNE, PeerSearch, blend_search, conformal
 from advisor.evaluate.results import LiveTask
 from advisor.evaluate.searches import (
     Search,
@@ -18,13 +21,12 @@ from advisor.evaluate.searches import (
     uniform,
 )
 from advisor.evaluate.spaces import EXPERT
-from knowledge_base.reference import COPIED, NADAM_DEFAULTS
 from probes.recipe.schema import Recipe
 from probes.recipe.space import FULL, Space
 
 LISTED = 10
 """Entries of a ranking or a list that are tried."""
-Need = Literal["advice", "fastest", "refine", "rate", "portfolio", "opt_list"]
+Need = Literal["advice", "fastest", "refine", "rate", "portfolio", "opt_list", "transfer"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Contender:
         repeated: Whether it depends on chance and is repeated.
         needs: What has to be prepared for it.
         long: Whether it takes part only when asked for.
+        packages: What it imports that this package does not require.
     """
 
     name: str
@@ -78,6 +81,7 @@ class Contender:
     repeated: bool = False
     needs: tuple[Need, ...] = ()
     long: bool = False
+    packages: tuple[str, ...] = ()
 
 
 def in_order(recipes: Sequence[Recipe], steps: int, charged: float = 0.0) -> Play:
@@ -152,12 +156,28 @@ def _search(
     return Contender(name, entry, repeated=how != "draws", long=long)
 
 
+def _peer(name: str, search: PeerSearch, packages: tuple[str, ...]) -> Contender:
+    """A cold search of the expert space by a tuner of another library."""
+
+    def entry(setting: Setting, study: int) -> Entry:
+        task = setting.task
+        searched = EXPERT.for_loss(setting.cross_entropy)
+        seed = search_seed(name, task.name, study, setting.seed)
+        return Entry(
+            task.name, name, study, task.steps,
+            partial(search, searched, task.steps, setting.trials, seed),
+            size=setting.trials + 20,
+            basis=f"{setting.trials} trials of {task.steps} steps, seed {seed}, "
+            f"{packages[0]} {version(packages[0])}, optuna {version('optuna')}, {searched}",
+        )  # fmt: skip
+
+    return Contender(name, entry, repeated=True, long=True, packages=packages)
+
+
 _TABLE = (
     _list("advice", "advice"),
     _list("advice, fastest", "fastest", 1),
-    _fixed("AdamW 1e-3 cosine", COPIED),
-    _fixed("AdamW 1e-2 cosine", COPIED.with_(optimizer={"name": "adamw", "lr": 1e-2})),
-    _fixed("NAdam defaults", NADAM_DEFAULTS),
+    *(_fixed(name, recipe) for name, recipe in FIXED_GUESSES.items()),
     _list("learning-rate finder + one-cycle", "rate", 1),
     _fixed(
         "Schedule-Free defaults",
@@ -178,6 +198,9 @@ _TABLE = (
     _search("GP, expert space", EXPERT, "play", gaussian_process, long=True),
     _search("QMC, expert space", EXPERT, "play", quasi_random, long=True),
     _search("Hyperband, expert space", EXPERT, "hyperband", long=True),
+    _peer("CQR, expert space", conformal, SYNE_TUNE),
+    _peer("BlendSearch, expert space", blend_search, FLAML),
+    replace(_list("zero-shot transfer", "transfer"), long=True, packages=SYNE_TUNE),
 )
 CONTENDERS = {contender.name: contender for contender in _TABLE}
 """All contenders by name. Defaults are those of the packages that have the optimizers."""

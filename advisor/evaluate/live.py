@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from advisor.evaluate.contenders import CONTENDERS, Contender, Need, Prepared, Setting
+from advisor.evaluate.contenders import CONTENDERS, LISTED, Contender, Need, Prepared, Setting
 from advisor.evaluate.contest import Contest, Entry, Standing
 from advisor.evaluate.live_tasks import live_tasks
 from advisor.evaluate.outcomes import contest_scales, outcomes
+from advisor.evaluate.peers import absent, not_installed, transferred
 from advisor.evaluate.prepare import (
     Place,
     place_of,
@@ -27,6 +27,7 @@ from advisor.evaluate.prepare import (
     usable_workers,
 )
 from advisor.evaluate.results import LiveResults, LiveTask
+from advisor.evaluate.versions import versions
 from knowledge_base.build import Progress, run_source
 from knowledge_base.executor import make_executor
 from knowledge_base.journal import Journal
@@ -74,14 +75,15 @@ def run_live(
         workers: Processes; None for one a core.
         report: Told of progress.
         knowledge: Folder of the packed knowledge base; None for the shipped one.
-        long: Whether the long contenders take part where none are named.
+        long: Whether the long contenders take part where none are named; those whose packages
+            are absent are left out.
 
     Raises:
-        UserError: An unknown task or contender, a learned list that is needed and not given, or
-            a store that another process writes to.
+        UserError: An unknown task or contender, a named contender whose packages are absent, a
+            learned list that is needed and not given, or a store that another process writes to.
     """
     chosen = live_tasks(tasks)
-    players = chosen_contenders(contenders, opt_list, long)
+    players = chosen_contenders(contenders, opt_list, long, report)
     needs = {need for player in players for need in player.needs}
     places = {task.name: place_of(store, task, knowledge, seed) for task in chosen}
     try:
@@ -92,7 +94,8 @@ def run_live(
         ) from None
     count = usable_workers(workers)
     with Journal(store / "plays.log") as plays:
-        prepare([(task, places[task.name]) for task in chosen], needs, count, report)
+        in_files = needs - {"transfer"}  # which takes no probe and no fit
+        prepare([(task, places[task.name]) for task in chosen], in_files, count, report)
         listed = published_list(opt_list, report) if opt_list and "opt_list" in needs else None
         entries: list[Entry] = []
         for task in chosen:
@@ -109,7 +112,7 @@ def run_live(
     return LiveResults(
         made_by=f"advisor evaluate --live --trials {trials} --studies {studies} --seed {seed}",
         date=datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
-        versions={name: _version(name) for name in _PACKAGES},
+        versions=versions((*_PACKAGES, *_peers(players))),
         seed=seed,
         tasks=tuple(
             task.model_copy(update={"noise": round(found[task.name][1].seed_spread, 5)})
@@ -120,19 +123,33 @@ def run_live(
 
 
 def chosen_contenders(
-    names: Iterable[str] | None, opt_list: Path | None, long: bool = False
+    names: Iterable[str] | None,
+    opt_list: Path | None,
+    long: bool = False,
+    report: Say = lambda message: None,
 ) -> list[Contender]:
     """Rows of the table.
 
+    Args:
+        names: Those wanted; None for all that can take part.
+        opt_list: The learned list's JSON file.
+        long: Whether the long ones take part where none are named.
+        report: Told of those that are left out as their packages are absent.
+
     Raises:
-        UserError: An unknown name, or the learned list without its file.
+        UserError: An unknown name, one whose packages are absent, or the learned list without its
+            file.
     """
     if names is None:
-        return [
+        able = [
             row
             for row in CONTENDERS.values()
             if (long or not row.long) and (opt_list or "opt_list" not in row.needs)
         ]
+        for row in able:
+            if missing := absent(row.packages):
+                report(f"{row.name} is left out: {not_installed(row.name, missing)}")
+        return [row for row in able if not absent(row.packages)]
     wanted = list(dict.fromkeys(names))
     needs = {need for name in wanted if name in CONTENDERS for need in CONTENDERS[name].needs}
     if opt_list is not None and "opt_list" not in needs:
@@ -144,6 +161,8 @@ def chosen_contenders(
             raise unknown_name("a contender", name, CONTENDERS)
         if "opt_list" in CONTENDERS[name].needs and opt_list is None:
             raise UserError("the learned list's file", "none", "give --opt-list PATH")
+        if missing := absent(CONTENDERS[name].packages):
+            raise not_installed(name, missing)
     return [CONTENDERS[name] for name in wanted]
 
 
@@ -194,6 +213,8 @@ def _ready(
     for need in needs:
         if need == "portfolio":
             ready[need] = portfolio(task, knowledge)
+        elif need == "transfer":
+            ready[need] = Prepared(transferred(task, knowledge, LISTED))
         elif need != "opt_list":
             ready[need] = prepared(place, need)
         elif listed is not None:
@@ -226,8 +247,7 @@ def _plain(standings: Sequence[Standing]) -> dict[str, Any]:
     }
 
 
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "source"
+def _peers(players: Iterable[Contender]) -> list[str]:
+    """The libraries whose tuners take part, by the names of their packages."""
+    found = (row.packages[0] for row in players if row.packages)
+    return [name.replace("_", "-") for name in dict.fromkeys(found)]

@@ -68,7 +68,7 @@ class LiveResults(BaseModel):
     Attributes:
         made_by: The command.
         date: Day it was made.
-        versions: Of this package, torch, optuna and lightgbm.
+        versions: Of this package, torch, optuna and lightgbm, and of the peers that took part.
         seed: Of searches and resampling.
         tasks: The tasks.
         outcomes: One a (task, contender, study, runs); a contender that spends n trainings has

@@ -10,6 +10,7 @@ import synthetic
 
 from advisor import boosting, shipped
 from advisor.evaluate import live, prepare
+from advisor.evaluate.contenders import CONTENDERS
 from advisor.evaluate.live import run_live
 from advisor.evaluate.results import FRESH_SEEDS, SEARCH_SEED, LiveResults, LiveTask, Outcome
 from knowledge_base import work
@@ -173,6 +174,26 @@ def test_advice_comes_from_models_without_the_data_and_pays_for_its_probes(
     assert {path: path.stat().st_mtime_ns for path in place.folder.iterdir()} == written
 
 
+@pytest.mark.parametrize(
+    ("contender", "runs"),
+    [("CQR, expert space", 2), ("BlendSearch, expert space", 2), ("zero-shot transfer", 10)],
+)
+def test_peers_compete_where_their_packages_are_installed(
+    compete: Compete, contender: str, runs: int
+) -> None:
+    row = CONTENDERS[contender]
+    for package in row.packages:
+        pytest.importorskip(package)
+    results = compete(contender, trials=2)
+    for study in (0, 1) if row.repeated else (0,):
+        found = of(results, contender, study)
+        assert [o.runs for o in found] == list(range(1, runs + 1))
+        assert found[-1].passes <= runs
+    assert results.versions[row.packages[0].replace("_", "-")] != "source"
+    again = compete(contender, trials=2)
+    assert again.outcomes == results.outcomes
+
+
 def test_another_seed_or_another_knowledge_base_is_another_place(
     tmp_path: Path, base: Path
 ) -> None:
@@ -198,6 +219,7 @@ def test_without_names_those_take_part_that_can(tmp_path: Path) -> None:
     plain = {row.name for row in live.chosen_contenders(None, None)}
     assert "opt_list" not in plain
     assert "GP, expert space" not in plain
-    assert {row.name for row in live.chosen_contenders(None, tmp_path, long=True)} - plain == {
+    long = live.chosen_contenders(None, tmp_path, long=True)
+    assert {row.name for row in long if not row.packages} - plain == {
         "opt_list", "GP, expert space", "QMC, expert space", "Hyperband, expert space",
     }  # fmt: skip
