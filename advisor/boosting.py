@@ -12,7 +12,7 @@ import numpy as np
 
 from advisor.features import Matrix, feature_names
 
-_PARAMETERS = {
+PARAMETERS = {
     "objective": "regression",
     "learning_rate": 0.05,
     "num_leaves": 12,
@@ -39,7 +39,7 @@ def fit_booster(rows: Matrix, centred: Matrix, seed: int = 0) -> lightgbm.Booste
         seed: Of the draws.
     """
     data = lightgbm.Dataset(rows, centred, feature_name=feature_names())
-    return lightgbm.train({**_PARAMETERS, "seed": seed}, data, ROUNDS)
+    return lightgbm.train({**PARAMETERS, "seed": seed}, data, ROUNDS)
 
 
 def predict_booster(booster: lightgbm.Booster, rows: Matrix) -> Matrix:
