@@ -32,6 +32,7 @@ from knowledge_base.store import SHIPPED
 from knowledge_base.work import built_task
 from probes.errors import UserError
 from probes.files import write_text
+from probes.profile import FACTS_ONLY
 from probes.recipe.schema import Recipe
 
 REFINED = 10
@@ -172,10 +173,11 @@ def _missing(place: Place, needs: Collection[Need]) -> set[Need]:
 
 
 def _fit(task: LiveTask, place: Place) -> None:
-    """Fit the meta-model that advice on the task needs, where it is not there."""
-    tier = tier_within(_BUDGET * task.steps, known_tiers(place.knowledge))
-    if not (place.models / f"booster_{tier}.txt").exists():  # what is written last
-        fit_shipped(place.knowledge, place.models, place.seed, tiers=(tier,), without=(task.group,))
+    """Fit the meta-models that advice on the task needs, where they are not there."""
+    paid = tier_within(_BUDGET * task.steps, known_tiers(place.knowledge))
+    tiers = sorted({FACTS_ONLY, paid})  # goal fastest goes by facts alone
+    if not (place.models / f"booster_{tiers[-1]}.txt").exists():  # what is written last
+        fit_shipped(place.knowledge, place.models, place.seed, tiers=tiers, without=(task.group,))
 
 
 def _plain_batches(recipe: Recipe, batch_size: int) -> Recipe:
