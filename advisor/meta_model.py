@@ -202,15 +202,19 @@ def gaussian_of(
 
 
 def _booster(knowledge: Knowledge, smooth: Matrix, seed: int) -> lightgbm.Booster:
-    """LightGBM on what the Gaussian got wrong, for every seed's profile of every task."""
+    """LightGBM on what the Gaussian got wrong.
+
+    A task's recipes take turns with its profile's seeds: all profiles are seen, and each outcome
+    is told once.
+    """
     wrong = outcome_of(knowledge.regrets) - smooth
     centred = wrong - wrong.mean(1, keepdims=True)
-    rows, targets = [], []
-    for features in knowledge.features:
-        for task in range(len(knowledge.rows)):
-            rows.append(knowledge.pair_rows(task, features[task]))
-            targets.append(centred[task])
-    return fit_booster(np.concatenate(rows), np.concatenate(targets), seed)
+    each = np.arange(len(knowledge.recipes))
+    rows = []
+    for task in range(len(knowledge.rows)):
+        by_seed = [knowledge.pair_rows(task, features[task]) for features in knowledge.features]
+        rows.append(np.stack(by_seed)[(each + task) % len(by_seed), each])
+    return fit_booster(np.concatenate(rows), centred.ravel(), seed)
 
 
 def _blend(smooth: Matrix, boosted: Matrix, weight: float) -> Matrix:
