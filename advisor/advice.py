@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import PrivateAttr
 
-from advisor.answer import Answer, Frozen, Ranked, TaskFacts
+from advisor.answer import Answer, Frozen, RankedRecipe, TaskFacts
 from advisor.explanation import Explanation
 from advisor.tuned import Tuned
 from probes.errors import UserError
@@ -48,7 +48,7 @@ class Cost(Frozen):
     to_target: float | None = None
 
 
-class Candidate(Ranked):
+class Candidate(RankedRecipe):
     """One entry of the ranking."""
 
     expected: Expected

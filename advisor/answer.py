@@ -45,7 +45,7 @@ class TaskFacts(Frozen):
     notes: tuple[str, ...] = ()
 
 
-class Ranked(Frozen):
+class RankedRecipe(Frozen):
     """One entry of a ranking.
 
     Attributes:
@@ -72,7 +72,7 @@ class Answer(Frozen):
             UserError: There is no such rank.
         """
         # each kind of answer declares its ranking itself, at its own place in the file
-        entries: tuple[Ranked, ...] = self.__dict__["ranking"]
+        entries: tuple[RankedRecipe, ...] = self.__dict__["ranking"]
         is_whole = isinstance(rank, int) and not isinstance(rank, bool)
         if not is_whole or not 1 <= rank <= len(entries):
             raise UserError(

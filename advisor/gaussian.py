@@ -86,7 +86,7 @@ class OutcomeGaussian:
         cls,
         tasks: Matrix,
         recipes: Matrix,
-        regrets: Matrix,
+        outcomes: Matrix,
         task_groups: Sequence[Sequence[int]],
         recipe_groups: Sequence[Sequence[int]],
         start: Matrix | None = None,
@@ -98,7 +98,7 @@ class OutcomeGaussian:
         Args:
             tasks: (T, p) task features, NaN missing.
             recipes: (R, q) recipe features.
-            regrets: (T, R) normalized regrets.
+            outcomes: (T, R), of any scale; none missing.
             task_groups: Groups of columns that share a length scale.
             recipe_groups: The same for recipes.
             start: Hyperparameters to start from (those of a fit on nearly the same data).
@@ -107,7 +107,7 @@ class OutcomeGaussian:
         """
         task_standard, recipe_standard = Standard.of(tasks), Standard.of(recipes, recipe_names)
         x, z = task_standard(tasks), recipe_standard(recipes)
-        y = _standardized(regrets)[0]
+        y = _standardized(outcomes)[0]
         dx, dz = _distances(x, x, task_groups), _distances(z, z, recipe_groups)
         count = len(_STARTS) + len(task_groups) + len(recipe_groups)
         centre = np.zeros(count)
@@ -127,7 +127,7 @@ class OutcomeGaussian:
         return cls(
             task_groups, recipe_groups, task_standard=task_standard,
             recipe_standard=recipe_standard, tasks=x, recipes=z,
-            **_conditioned(begin, dx, dz, regrets, len(task_groups)),
+            **_conditioned(begin, dx, dz, outcomes, len(task_groups)),
         )  # fmt: skip
 
     def on(self, outcomes: Matrix, parameters: Matrix) -> OutcomeGaussian:
@@ -142,7 +142,7 @@ class OutcomeGaussian:
         return replace(self, **_conditioned(parameters, dx, dz, outcomes, len(self.task_groups)))
 
     def predict(self, task: Matrix, recipes: Matrix) -> Matrix:
-        """Mean regret on a new task.
+        """Mean outcome on a new task.
 
         Args:
             task: (p,) its features.

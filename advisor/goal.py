@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,10 +42,21 @@ def parse_goal(name: str, target: float | None) -> Goal:
         return Goal("best", None)
     if name != "fastest":
         raise unknown_name("a goal", name, ("best", "fastest"))
-    is_number = isinstance(target, (int, float)) and not isinstance(target, bool)
-    if target is not None and not (is_number and math.isfinite(target) and target > 0):
-        raise UserError("a target as a validation loss above 0", repr(target), "change target")
-    return Goal("fastest", target)
+    return Goal("fastest", None if target is None else _loss(target))
+
+
+def _loss(target: object) -> float:
+    """A target as a number."""
+    try:
+        is_number = isinstance(target, numbers.Real) and not isinstance(target, bool)
+        value = float(target) if is_number else math.nan  # type: ignore[arg-type]
+    except OverflowError:
+        value = math.inf
+    if not (math.isfinite(value) and value > 0):
+        raise UserError(
+            "a target as a validation loss above 0", repr(target)[:40], "change it or leave it out"
+        )
+    return value
 
 
 def parse_memory(memory: int | str | None) -> int | None:
@@ -57,7 +69,8 @@ def parse_memory(memory: int | str | None) -> int | None:
         return None
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(memory))
     size = _UNITS.get(match[2].upper()) if match else None
-    if isinstance(memory, bool) or match is None or size is None or float(match[1]) <= 0:
+    whole = not isinstance(memory, bool)
+    if not whole or match is None or size is None or not 0 < float(match[1]) < math.inf:
         raise UserError("max_memory as bytes or a text such as 2GB", repr(memory), "change it")
     return int(float(match[1]) * size)
 
@@ -104,7 +117,7 @@ def _regret_of(target: float, profile: Profile, loaded: Loaded, similarity: Matr
     if initial is None or initial <= 0:
         raise UserError(
             "a loss above 0 before training, to compare the target with", str(initial),
-            "raise the budget or leave target out",
+            "leave target out",
         )  # fmt: skip
     if measured is not None and target >= measured:  # what facts tell is only a guess
         raise UserError(

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import lightgbm
 
 WEIGHTS = (0.25, 0.5, 1.0)
-"""Shares of LightGBM's correction that nested validation chooses among. With some fifty tasks a
+"""Shares of LightGBM's correction that nested validation chooses among. With some hundred tasks a
 share of 0 is neither better nor worse beyond noise (``advisor evaluate`` tells both)."""
 OFFSET = 0.05
 """What is added to a regret before its logarithm: about the seed-to-seed noise of a good recipe."""

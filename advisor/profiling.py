@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from advisor.budget import Budget
 from advisor.goal import Goal
 from advisor.race import least_passes
+from advisor.race_run import validation_passes
 from advisor.shipped import tier_within
 from knowledge_base.reference import COPIED
 from probes.measures.base import TIERS
@@ -26,8 +27,8 @@ def profile_within(
 
     Only tiers that the meta-model knows are taken: a longer probe than any known task had would
     cost passes and tell nothing. Seconds are spent by climbing the tiers while the next one is
-    expected to fit. Who wants a target soonest is not kept waiting by probes: the least tier, facts
-    of model and data alone, is taken whatever the budget.
+    expected to fit. Who wants a target soonest is not kept waiting by probes: facts of model and
+    data alone are taken whatever the budget.
 
     Args:
         task: What to measure.
@@ -42,8 +43,10 @@ def profile_within(
     """
     steps = task.prepared.steps
     if goal.name == "fastest":
-        say("probing nothing: every pass would put the target off")
-        profile = take_profile(task, tier=min(tiers), seed=seed, device=device)
+        say("no probes: every pass would put the target off")
+        profile = take_profile(task, tier=FACTS_ONLY, seed=seed, device=device)
+        if goal.target is not None:
+            profile = _with_untrained_loss(task, profile, seed, device)
         return profile, profile.passes
     if limit.share is not None:
         allowed = passes_for_profile(limit.share * steps, steps, tiers, lambda: least_passes(task))
@@ -67,6 +70,20 @@ def profile_within(
         spent += profile.passes
         per_pass = profile.seconds / max(profile.passes, 1.0)
     return profile, spent
+
+
+def _with_untrained_loss(task: Task, profile: Profile, seed: int, device: str) -> Profile:
+    """The profile with the validation loss before training, which a target is compared with.
+
+    Charged with the step that the training loop takes and the validations around it.
+    """
+    from probes.training import train
+
+    run = train(task, COPIED, seed=seed, device=device, stop_after=1, points=0,
+                evaluate="validation")  # fmt: skip
+    values = {**profile.values, "landmark.initial_loss": run.initial["loss"]}
+    spent = profile.passes + run.passes + 2 * validation_passes(task)
+    return profile.model_copy(update={"values": values, "passes": spent})
 
 
 def passes_for_profile(

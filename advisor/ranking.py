@@ -91,7 +91,8 @@ def rank(task: Task, profile: Profile, loaded: Loaded, goal: Goal, memory: int |
         # how soon a recipe is was seen of known ones alone; a shortened schedule is no sooner there
         pool = [recipe for recipe in known if recipe.horizon == 1.0] or known
         scores = score(pool)
-        shares = load_times(loaded.folder).predict(model, features, pool, level)
+        times = load_times(loaded.folder, model)
+        shares = times.predict(model, None if abstained else features, pool, level)
         order = order_by_seconds(pool, shares, loaded, prepared, profile)
         how = f"ranked by predicted seconds until {words}"
     elif abstained:

@@ -46,7 +46,7 @@ class Loaded:
         model: The meta-model.
         relative_seconds: Wall time of a step over AdamW's, by optimizer, median over tasks; of
             the optimizers that have enough runs in the knowledge base.
-        log_ranges: Natural log of untrained over best loss, by task.
+        log_ranges: Natural log of untrained over best loss, by task, as regrets are measured.
         folder: Where the model was read from.
     """
 
@@ -112,7 +112,7 @@ def fit_shipped(
                 raise unknown_name("a group of data sets", group, {r.group for r in known.rows})
         known = known.part([i for i, row in enumerate(known.rows) if row.group not in without])
         model = meta_model.fit(known, seed, 40 if start is None else 10, start)
-        if start is None:
+        if tier == FACTS_ONLY:
             fit_times(known, source, target)
         start = model.gaussian.parameters
         _write(model, known, seconds, target)
@@ -156,7 +156,7 @@ def tier_within(passes: float, tiers: Iterable[int]) -> int:
 
 def _write(model: MetaModel, knowledge: Knowledge, seconds: dict[str, float], folder: Path) -> None:
     ranges = {
-        row.name: float(np.log(max(scale.untrained / max(scale.best, 1e-12), 1.0 + 1e-6)))
+        row.name: scale.log_range
         for row, (scale, _) in zip(knowledge.rows, knowledge.scales, strict=True)
     }
     data = {

@@ -18,12 +18,14 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from advisor.feature_table import TASK_UNITS
 from advisor.features import Matrix, recipe_matrix
 from advisor.knowledge import Knowledge
 from advisor.meta_model import MetaModel, gaussian_of
 from knowledge_base.reference import COPIED
+from knowledge_base.stages import REPEAT_SEEDS
 from knowledge_base.store import load_runs
 from knowledge_base.target_time import time_to_target
 from probes.errors import UserError
@@ -31,10 +33,13 @@ from probes.files import write_bytes
 from probes.recipe.schema import Recipe
 
 FILE = "times.npz"
+_SCHEMA = 1
 LEVELS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Normalized regrets to which times are known; between two of them they are interpolated."""
 _SOONEST = 1e-4
 """The least share of a budget that is told apart: logarithms must stay finite."""
+_BUILT = (0, *REPEAT_SEEDS)
+"""Seeds of the builder; runs of others may be merged in later, and a target stays what it was."""
 _CURVE = ("curve_steps", "curve_validation")
 _COLUMNS = ("task", "recipe", "seed", "final", "diverged", "steps", "passes", *_CURVE)
 
@@ -56,7 +61,8 @@ class Times:
         """(T, R) natural logs of the shares until a target.
 
         Args:
-            level: Normalized regret of the target; None for what AdamW 1e-3 cosine reaches.
+            level: Normalized regret of the target, cut off to the range of `LEVELS`; None for what
+                AdamW 1e-3 cosine reaches.
         """
         if level is None:
             default: Matrix = self.logs[0]
@@ -68,18 +74,24 @@ class Times:
         return found
 
     def predict(
-        self, model: MetaModel, task: Mapping[str, float], recipes: Sequence[Recipe],
+        self, model: MetaModel, task: Mapping[str, float] | None, recipes: Sequence[Recipe],
         level: float | None,
     ) -> Matrix:  # fmt: skip
         """(n,) shares of the budget, in (0, 1], until a new task's target.
 
         Args:
             model: The meta-model of the same tasks and recipes.
-            task: Features of the new task.
-            recipes: Any recipes.
+            task: Features of the new task; None where it is unlike the known ones, which then
+                count alike.
+            recipes: Any recipes; of an unlike task those of the model alone.
             level: As for ``until``.
         """
-        gaussian = model.gaussian.on(self.until(level), self.parameters)
+        logs = self.until(level)
+        if task is None:
+            means = dict(zip((recipe.key for recipe in model.recipes), logs.mean(0), strict=True))
+            alike: Matrix = np.exp(np.asarray([means[recipe.key] for recipe in recipes]))
+            return alike
+        gaussian = model.gaussian.on(logs, self.parameters)
         vector = np.asarray([task[name] for name in TASK_UNITS])
         found: Matrix = np.exp(np.minimum(gaussian.predict(vector, recipe_matrix(recipes)), 0.0))
         return found
@@ -103,7 +115,7 @@ def times_of(knowledge: Knowledge, source: Path, iterations: int = 40) -> Times:
             continue
         run = {column: columns[column][index] for column in _COLUMNS}
         run |= {column: list(map(float, run[column])) for column in _CURVE}
-        if key == COPIED.key and not run["diverged"]:
+        if key == COPIED.key and run["seed"] in _BUILT and not run["diverged"]:
             copied.setdefault(task_of[name], []).append(float(run["final"]))
         if run["seed"] == 0:
             runs.append((task_of[name], recipe_of[key], run))
@@ -132,21 +144,53 @@ def fit_times(knowledge: Knowledge, source: Path, folder: Path) -> None:
     """
     found = times_of(knowledge, source)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, logs=found.logs.astype(np.float16), parameters=found.parameters)
+    arrays: dict[str, Any] = {
+        "logs": found.logs.astype(np.float16), "parameters": found.parameters,
+        **_identity(
+            [row.name for row in knowledge.rows], [recipe.key for recipe in knowledge.recipes]
+        ),
+    }  # fmt: skip
+    np.savez_compressed(buffer, **arrays)
     write_bytes(folder / FILE, buffer.getvalue())
-    load_times.cache_clear()
+    _read.cache_clear()
+
+
+def load_times(folder: Path, model: MetaModel) -> Times:
+    """Read what ``fit_times`` wrote.
+
+    Args:
+        folder: Of the meta-models.
+        model: The one that the times are to go with.
+
+    Raises:
+        UserError: It is not there, cannot be read, or is of other tasks or recipes.
+    """
+    times, identity = _read(folder)
+    wanted = _identity(model.names, [recipe.key for recipe in model.recipes])
+    if not all(
+        name in identity and np.array_equal(identity[name], value) for name, value in wanted.items()
+    ):
+        raise UserError(
+            "times of the meta-model's tasks and recipes", f"{folder / FILE} of others",
+            "run advisor kb fit",
+        )  # fmt: skip
+    return times
+
+
+def _identity(tasks: Sequence[str], recipes: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """What tells whose times they are."""
+    return {
+        "schema": np.asarray(_SCHEMA), "tasks": np.asarray(tasks, dtype=np.str_),
+        "recipes": np.asarray(recipes, dtype=np.str_), "levels": np.asarray(LEVELS),
+    }  # fmt: skip
 
 
 @lru_cache(maxsize=8)
-def load_times(folder: Path) -> Times:
-    """Read what ``fit_times`` wrote.
-
-    Raises:
-        UserError: It is not there, or cannot be read.
-    """
+def _read(folder: Path) -> tuple[Times, dict[str, NDArray[Any]]]:
     path = folder / FILE
     try:
         with np.load(path, allow_pickle=False) as data:
-            return Times(data["logs"].astype(np.float64), data["parameters"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            arrays = {name: data[name] for name in data}
+        return Times(arrays["logs"].astype(np.float64), arrays["parameters"]), arrays
+    except (OSError, EOFError, TypeError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise UserError("times of known runs", f"{path} ({error})", "run advisor kb fit") from None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from advisor.answer import Answer, Ranked
+from advisor.answer import Answer, RankedRecipe
 
 
-class Finalist(Ranked):
+class Finalist(RankedRecipe):
     """A recipe that was rerun on fresh seeds.
 
     Attributes:

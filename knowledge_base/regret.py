@@ -54,6 +54,11 @@ class Scale:
         return self.best + self._zero * math.expm1(regret * math.log1p(span / self._zero))
 
     @property
+    def log_range(self) -> float:
+        """Natural log of the untrained over the best loss, both as far above zero as ``_zero``."""
+        return math.log1p(max(self.untrained - self.best, 0.0) / self._zero)
+
+    @property
     def _zero(self) -> float:
         """The best loss as far above zero as ratios to it stay meaningful."""
         shifted = _SHIFT * (self.untrained - self.best)

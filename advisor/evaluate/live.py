@@ -94,8 +94,7 @@ def run_live(
         ) from None
     count = usable_workers(workers)
     with Journal(store / "plays.log") as plays:
-        in_files = needs - {"transfer"}  # which takes no probe and no fit
-        prepare([(task, places[task.name]) for task in chosen], in_files, count, report)
+        prepare([(task, places[task.name]) for task in chosen], needs, count, report)
         listed = published_list(opt_list, report) if opt_list and "opt_list" in needs else None
         entries: list[Entry] = []
         for task in chosen:

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import advisor
+import knowledge_base
 import probes
 from advisor.advice import Advice
 from advisor.evaluate.contenders import LISTED, Need, Prepared
@@ -40,6 +41,10 @@ REFINED = 10
 _BUDGET = 0.1
 _NOT_ADVICE = ("evaluate", "cli", "export")
 """Rooms of this package from which no advice follows."""
+
+
+_NO_FILES: tuple[Need, ...] = ("portfolio", "opt_list", "transfer")
+"""What takes neither a probe nor a fit, and is worked out when it is needed."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +171,7 @@ def published_list(path: Path, report: Callable[[str], None]) -> Prepared:
 
 def _missing(place: Place, needs: Collection[Need]) -> set[Need]:
     """Which files are not there; a refinement rests on advice."""
-    wanted: set[Need] = {need for need in needs if need not in ("portfolio", "opt_list")}
+    wanted: set[Need] = {need for need in needs if need not in _NO_FILES}
     if "refine" in wanted:
         wanted.add("advice")
     return {need for need in wanted if not (place.folder / f"{need}.json").exists()}
@@ -195,8 +200,10 @@ def _basis(knowledge: Path, seed: int) -> str:
 
 
 def _code() -> Iterator[Path]:
-    for package in (advisor, probes):
-        assert package.__file__ is not None  # noqa: S101 - both are packages
+    here = Path(__file__).parent
+    yield from (here / "prepare.py", here / "lr_finder.py")
+    for package in (advisor, probes, knowledge_base):
+        assert package.__file__ is not None  # noqa: S101 - all are packages
         room = Path(package.__file__).parent
         for path in sorted(room.rglob("*.py")):
             if path.relative_to(room).parts[0] not in _NOT_ADVICE:

@@ -34,13 +34,14 @@ def test_goals() -> None:
     assert parse_goal("best", None) == Goal("best", None)
     assert parse_goal("fastest", None) == Goal("fastest", None)
     assert parse_goal("fastest", 0.25) == Goal("fastest", 0.25)
+    assert parse_goal("fastest", np.float32(0.5)) == Goal("fastest", 0.5)
 
 
 @pytest.mark.parametrize(
     ("name", "target", "message"),
     [("best", 0.3, "fastest alone"), ("fast", None, "did you mean fastest"), ("", None, "goal"),
      ("fastest", float("nan"), "target"), ("fastest", "0.3", "target"),
-     ("fastest", float("inf"), "target")],
+     ("fastest", float("inf"), "target"), ("fastest", 10**400, "target")],
 )  # fmt: skip
 def test_wrong_goals(name: str, target: Any, message: str) -> None:
     with pytest.raises(UserError, match=message):
@@ -56,7 +57,9 @@ def test_memory(text: Any, size: int | None) -> None:
     assert parse_memory(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "GB", "2 XB", "-1", -1, 0, "0GB", True, [1], "1e3", "nan"])
+@pytest.mark.parametrize(
+    "text", ["", "GB", "2 XB", "-1", -1, 0, "0GB", True, [1], "1e3", "nan", 10**400]
+)
 def test_wrong_memory(text: Any) -> None:
     with pytest.raises(UserError, match="max_memory"):
         parse_memory(text)
@@ -166,7 +169,7 @@ def test_targets_that_make_no_sense(case: Case, target: float) -> None:
 def test_a_target_needs_a_first_loss(case: Case) -> None:
     for name in ("landmark.initial_loss", "data.uniform_loss", "data.chance_loss"):
         case.profile.values.pop(name, None)
-    with pytest.raises(UserError, match="raise the budget"):
+    with pytest.raises(UserError, match="leave target out"):
         case.wanted(0.5)
     assert case.wanted()[0] is None, "without a target of its own nothing is missing"
 

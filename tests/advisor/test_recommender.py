@@ -217,6 +217,20 @@ def test_abstention_with_goal_fastest_goes_by_all_known_tasks_alike(
         assert candidate.expected.score == pytest.approx(means[as_known(candidate.recipe).key])
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [None, "huber", lambda output, target: ((output - target) ** 2).mean()],
+    ids=["mse", "huber", "own"],
+)
+def test_a_target_of_ones_own_is_compared_with_the_untrained_loss(ask: Ask, loss: Any) -> None:
+    advice = ask(net(1), (INPUTS, REALS), loss=loss, goal="fastest", target=1e-3)
+    well_formed(advice)
+    assert "a validation loss of 0.001" in advice.reason
+    assert advice.probe.passes >= 1.0, "the untrained loss was measured, and is charged"
+    with pytest.raises(UserError, match="below the untrained loss"):
+        ask(net(1), (INPUTS, REALS), loss=loss, goal="fastest", target=1e6)
+
+
 def test_max_memory_leaves_out_what_needs_more(ask: Ask) -> None:
     weights = 4 * sum(parameter.numel() for parameter in net().parameters())
     advice = ask(net(), (INPUTS, CLASSES), max_memory=3 * weights)

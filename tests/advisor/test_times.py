@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import synthetic
 
-from advisor.knowledge import Knowledge
+from advisor.knowledge import Knowledge, load_knowledge
 from advisor.meta_model import MetaModel
 from advisor.shipped import load_shipped
 from advisor.times import FILE, LEVELS, Times, load_times, times_of
@@ -71,29 +71,44 @@ def test_the_best_of_a_cluster_is_predicted_soonest(
     assert shares[missed].min() > shares.min()
 
 
-def test_seeds_of_the_copied_recipe_make_one_target(base: Path, knowledge: Knowledge) -> None:
+def test_without_the_copied_recipe_any_fall_reaches_the_target(
+    base: Path, knowledge: Knowledge
+) -> None:
     without = replace(
         knowledge,
         recipes=tuple(recipe for recipe in knowledge.recipes if recipe.key != COPIED.key),
         regrets=knowledge.regrets[:, [r.key != COPIED.key for r in knowledge.recipes]],
     )
     logs = times_of(without, base, iterations=0).until(None)
-    assert (logs < np.log(0.05)).all(), "without it every loss below the untrained one will do"
+    assert (logs < np.log(0.05)).all()
 
 
-def test_files_of_another_release_are_refused(models_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="advisor kb fit"):
-        load_times(tmp_path)
-    (tmp_path / FILE).write_bytes((models_folder / FILE).read_bytes()[:100])
-    with pytest.raises(UserError, match="advisor kb fit"):
-        load_times(tmp_path)
+def test_a_task_unlike_the_known_ones_gets_their_mean(times: Times, model: MetaModel) -> None:
+    shares = times.predict(model, None, model.recipes[:5], 0.3)
+    np.testing.assert_allclose(np.log(shares), times.until(0.3).mean(0)[:5])
 
 
-def test_what_is_written_is_read(models_folder: Path) -> None:
-    found = load_times(models_folder)
+def test_missing_and_torn_files_are_refused(
+    models_folder: Path, model: MetaModel, tmp_path: Path
+) -> None:
+    for data in (None, b"", (models_folder / FILE).read_bytes()[:100]):
+        if data is not None:
+            (tmp_path / FILE).write_bytes(data)
+        with pytest.raises(UserError, match="advisor kb fit"):
+            load_times(tmp_path, model)
+
+
+@pytest.mark.parametrize("what", ["names", "recipes"])
+def test_times_of_other_tasks_or_recipes_are_refused(models_folder: Path, what: str) -> None:
     model = load_shipped(0, models_folder).model
-    assert found.logs.shape[1:] == model.regrets.shape
-    name = synthetic.TASKS[0]
-    features = synthetic.features(task_rows()[name], "flat")
-    again = load_times(models_folder).predict(model, features, model.recipes, None)
-    np.testing.assert_array_equal(found.predict(model, features, model.recipes, None), again)
+    load_times(models_folder, model)
+    other = replace(model, **{what: tuple(reversed(getattr(model, what)))})
+    with pytest.raises(UserError, match="advisor kb fit"):
+        load_times(models_folder, other)
+
+
+def test_what_is_written_is_read(models_folder: Path, base: Path) -> None:
+    found = load_times(models_folder, load_shipped(0, models_folder).model)
+    made = times_of(load_knowledge(0, base), base)
+    np.testing.assert_allclose(found.logs, made.logs, atol=0.01)
+    np.testing.assert_allclose(found.parameters, made.parameters)

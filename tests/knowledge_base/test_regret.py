@@ -131,3 +131,18 @@ def test_tasks_have_scales_of_their_own() -> None:
     found = scales([*RUNS, {**run("x", 0, 8.0, 8.0), "task": "b", "initial": 9.0}])
     assert set(found) == {"a", "b"}
     assert found["b"][0].best == 8.0
+
+
+@pytest.mark.parametrize(
+    ("best", "untrained"), [(0.1, 2.0), (0.0, 2.0), (-3.0, 1.0), (1e-7, 5.0)],
+    ids=["plain", "zero", "negative", "tiny"],
+)  # fmt: skip
+@pytest.mark.parametrize("regret", [0.0, 0.05, 0.4, 1.0])
+def test_a_regret_has_one_loss(best: float, untrained: float, regret: float) -> None:
+    scale = Scale(best, untrained)
+    assert scale.regret(scale.loss(regret)) == pytest.approx(regret, abs=1e-9)
+    assert scale.log_range > 0.0
+
+
+def test_the_range_of_a_positive_loss_is_the_log_of_its_ratio() -> None:
+    assert Scale(0.1, 2.0).log_range == pytest.approx(math.log(20.0))
