@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from advisor.answer import Frozen
 from advisor.wording import amount, columns, duration
 
 if TYPE_CHECKING:
@@ -18,11 +19,7 @@ MOST_RUNS = 50
 """Full trainings within which two recipes must be told apart to be worth it."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
-
-
-class Measured(_Frozen):
+class Measured(Frozen):
     """A feature of the task.
 
     Attributes:
@@ -40,7 +37,7 @@ class Measured(_Frozen):
     deviations: float
 
 
-class NearTask(_Frozen):
+class NearTask(Frozen):
     """A known task that is like this one, with the normalized regrets there, in [0, 1].
 
     Attributes:
@@ -58,7 +55,7 @@ class NearTask(_Frozen):
     runner_up: float | None
 
 
-class RunnerUp(_Frozen):
+class RunnerUp(Frozen):
     """The best ranked recipe of another optimizer, and what telling it from the first would cost.
 
     Attributes:
@@ -85,7 +82,7 @@ class RunnerUp(_Frozen):
     seed_spread: float
 
 
-class Contributions(_Frozen):
+class Contributions(Frozen):
     """Exact Shapley values of the whole meta-model over groups of features.
 
     Attributes:
@@ -100,7 +97,7 @@ class Contributions(_Frozen):
     groups: dict[str, float]
 
 
-class Explanation(_Frozen):
+class Explanation(Frozen):
     """Why the first recipe of a ranking.
 
     Attributes:

@@ -111,15 +111,13 @@ def order_by_seconds(
 
 def _regret_of(target: float, profile: Profile, loaded: Loaded, similarity: Matrix) -> float:
     """A loss on the regret scale, by how far losses fell on similar tasks."""
-    measured = profile.values.get("landmark.initial_loss")
-    known = (measured, *map(profile.values.get, ("data.uniform_loss", "data.chance_loss")))
-    initial = next((value for value in known if value is not None), None)
-    if initial is None or initial <= 0:
+    initial = profile.values.get("landmark.initial_loss", math.nan)
+    if not 0.0 < initial < math.inf:
         raise UserError(
-            "a loss above 0 before training, to compare the target with", str(initial),
+            "a loss above 0 before training, to compare the target with", f"{initial:g}",
             "leave target out",
         )  # fmt: skip
-    if measured is not None and target >= measured:  # what facts tell is only a guess
+    if target >= initial:
         raise UserError(
             f"a target below the untrained loss, {initial:.3g}", f"{target:g}", "lower it"
         )

@@ -34,8 +34,8 @@ def profile_within(
         task: What to measure.
         limit: The whole budget.
         tiers: Tiers of the fitted meta-models.
-        goal: With "best", races may follow and are left what they need; with "fastest" nothing is
-            spent.
+        goal: With "best", races may follow and are left what they need; with "fastest" no probe is
+            run, and a target of the user's costs a step and the validations around it.
         device: Where to measure.
         seed: Of weights, batch order and noise.
         begin: Value of ``time.perf_counter()`` at which a budget in seconds began.
