@@ -7,10 +7,14 @@ independent rows as tasks: few leaves, many rows a leaf, columns and rows drawn 
 
 from __future__ import annotations
 
-import lightgbm
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from advisor.features import Matrix, feature_names
+
+if TYPE_CHECKING:
+    import lightgbm
 
 PARAMETERS = {
     "objective": "regression",
@@ -38,6 +42,8 @@ def fit_booster(rows: Matrix, centred: Matrix, seed: int = 0) -> lightgbm.Booste
         centred: (T * R,) errors minus their task's mean.
         seed: Of the draws.
     """
+    import lightgbm  # a quarter of a second, which advice without it need not spend
+
     data = lightgbm.Dataset(rows, centred, feature_name=feature_names())
     return lightgbm.train({**PARAMETERS, "seed": seed}, data, ROUNDS)
 

@@ -1,4 +1,4 @@
-"""Candidates: the reference recipes that can serve a task, and neighbours of the promising ones."""
+"""Candidates: which recipes can serve a task, and the neighbours of promising ones."""
 
 from __future__ import annotations
 

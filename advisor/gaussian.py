@@ -18,16 +18,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, TypedDict
 
 import numpy as np
 from scipy.optimize import minimize
 
+from advisor.covariance import SIZES, Factors, distances_between, factors, kernel, likelihood
 from advisor.features import Matrix
 
 _PRIOR_WIDTH = 1.0
-_STARTS = ("a", "b", "d", "c", "s")
-_INITIAL = {"a": 1.0, "b": 1.0, "d": 0.5, "c": 0.5, "s": 0.05}
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,13 @@ class OutcomeGaussian:
         task_groups: Column indices of each group of task features.
         recipe_groups: The same for recipe features.
         parameters: Logarithms of a, b, d, c, s and the length scales.
+        task_standard: How task features are standardized.
+        recipe_standard: How recipe features are.
+        tasks: (T, p) standardized features of the known tasks.
+        recipes: (R, q) standardized features of the known recipes.
+        level: Mean of the outcomes.
+        scale: Their standard deviation.
+        weights: (T, R) inverse covariance times the outcomes' differences from their level.
     """
 
     task_groups: Sequence[Sequence[int]]
@@ -79,6 +86,7 @@ class OutcomeGaussian:
     tasks: Matrix
     recipes: Matrix
     level: float
+    scale: float
     weights: Matrix
 
     @classmethod
@@ -108,13 +116,13 @@ class OutcomeGaussian:
         task_standard, recipe_standard = Standard.of(tasks), Standard.of(recipes, recipe_names)
         x, z = task_standard(tasks), recipe_standard(recipes)
         y = _standardized(outcomes)[0]
-        dx, dz = _distances(x, x, task_groups), _distances(z, z, recipe_groups)
-        count = len(_STARTS) + len(task_groups) + len(recipe_groups)
+        dx, dz = distances_between(x, x, task_groups), distances_between(z, z, recipe_groups)
+        count = len(SIZES) + len(task_groups) + len(recipe_groups)
         centre = np.zeros(count)
-        centre[: len(_STARTS)] = [np.log(_INITIAL[name]) for name in _STARTS]
+        centre[: len(SIZES)] = [np.log(SIZES[name]) for name in SIZES]
 
         def cost(parameters: Matrix) -> tuple[float, Matrix]:
-            value, slope, _ = _likelihood(parameters, dx, dz, y, len(task_groups))
+            value, slope, _ = likelihood(parameters, dx, dz, y, len(task_groups))
             off = (parameters - centre) / _PRIOR_WIDTH
             return -value + float((off**2).sum()) / 2, off / _PRIOR_WIDTH - slope
 
@@ -137,8 +145,8 @@ class OutcomeGaussian:
             outcomes: (T, R) of any scale.
             parameters: Hyperparameters that were fitted on outcomes of that kind.
         """
-        dx = _distances(self.tasks, self.tasks, self.task_groups)
-        dz = _distances(self.recipes, self.recipes, self.recipe_groups)
+        dx = distances_between(self.tasks, self.tasks, self.task_groups)
+        dz = distances_between(self.recipes, self.recipes, self.recipe_groups)
         return replace(self, **_conditioned(parameters, dx, dz, outcomes, len(self.task_groups)))
 
     def predict(self, task: Matrix, recipes: Matrix) -> Matrix:
@@ -151,15 +159,46 @@ class OutcomeGaussian:
         Returns:
             (R',) predictions.
         """
-        left = self._task_row(task)
-        z = self.recipe_standard(recipes)
-        c = np.exp(self.parameters[3])
-        right = c + _kernel(
-            _distances(z, self.recipes, self.recipe_groups),
-            self.parameters[len(_STARTS) + len(self.task_groups) :],
-        )
-        result: Matrix = self.level + right @ (left @ self.weights)
+        right = self._recipe_rows(self.recipe_standard(recipes))
+        result: Matrix = self.level + right @ (self._task_row(task) @ self.weights)
         return result
+
+    def doubt(self, task: Matrix, recipes: Matrix) -> Matrix:
+        """How much less is known of recipes on a new task than of the recipe known best.
+
+        The standard deviation of a recipe's outcome (Rasmussen & Williams 2006, equation 2.26)
+        less the smallest one of a known recipe: what is not known of the task itself, all recipes
+        share, and it decides nothing between them.
+
+        Args:
+            task: (p,) its features.
+            recipes: (R', q) recipe features, any recipes.
+
+        Returns:
+            (R',) on the scale of the outcomes; a little below 0 at the least.
+        """
+        parts = self._parts
+        a, b, d, c, _ = np.exp(self.parameters[: len(SIZES)])
+        seen = (self._task_row(task) @ parts.task_basis) ** 2 @ (1.0 / parts.values)
+
+        def deviations(rows: Matrix) -> Matrix:
+            left = (a + b + d) * (c + 1.0) - (rows @ parts.recipe_basis) ** 2 @ seen
+            found: Matrix = self.scale * np.sqrt(np.maximum(left, 0.0))
+            return found
+
+        known = deviations(self._known_rows)
+        excess: Matrix = deviations(self._recipe_rows(self.recipe_standard(recipes))) - known.min()
+        return excess
+
+    @cached_property
+    def _known_rows(self) -> Matrix:
+        return self._recipe_rows(self.recipes)
+
+    @cached_property
+    def _parts(self) -> Factors:
+        dx = distances_between(self.tasks, self.tasks, self.task_groups)
+        dz = distances_between(self.recipes, self.recipes, self.recipe_groups)
+        return factors(self.parameters, dx, dz, len(self.task_groups))
 
     def correlation(self, recipes: Matrix) -> Matrix:
         """(R', R') correlation of the outcomes of recipes on one task, before any is known.
@@ -169,17 +208,24 @@ class OutcomeGaussian:
         """
         z = self.recipe_standard(recipes)
         c = np.exp(self.parameters[3])
-        scales = self.parameters[len(_STARTS) + len(self.task_groups) :]
-        kernel = _kernel(_distances(z, z, self.recipe_groups), scales)
-        correlation: Matrix = (c + kernel) / (c + 1.0)
+        scales = self.parameters[len(SIZES) + len(self.task_groups) :]
+        alike = kernel(distances_between(z, z, self.recipe_groups), scales)
+        correlation: Matrix = (c + alike) / (c + 1.0)
         return correlation
 
     def similarity(self, task: Matrix) -> Matrix:
         """(T,) kernel between a new task and the known ones, in [0, 1]."""
         x = self.task_standard(task[None])
-        scales = self.parameters[len(_STARTS) : len(_STARTS) + len(self.task_groups)]
-        row: Matrix = _kernel(_distances(x, self.tasks, self.task_groups), scales)[0]
+        scales = self.parameters[len(SIZES) : len(SIZES) + len(self.task_groups)]
+        row: Matrix = kernel(distances_between(x, self.tasks, self.task_groups), scales)[0]
         return row
+
+    def _recipe_rows(self, standardized: Matrix) -> Matrix:
+        """(R', R) the recipes' factor between any recipes and the known ones."""
+        distances = distances_between(standardized, self.recipes, self.recipe_groups)
+        scales = self.parameters[len(SIZES) + len(self.task_groups) :]
+        rows: Matrix = np.exp(self.parameters[3]) + kernel(distances, scales)
+        return rows
 
     def _task_row(self, task: Matrix) -> Matrix:
         a, b = np.exp(self.parameters[:2])
@@ -199,6 +245,7 @@ class OutcomeGaussian:
             "tasks": np.round(self.tasks, 5).tolist(),
             "recipes": np.round(self.recipes, 5).tolist(),
             "level": self.level,
+            "scale": self.scale,
             "weights": np.round(self.weights, 6).tolist(),
         }
 
@@ -214,13 +261,15 @@ class OutcomeGaussian:
             data["task_groups"], data["recipe_groups"], array("parameters"),
             Standard(array("task_mean"), array("task_deviation")),
             Standard(array("recipe_mean"), array("recipe_deviation")),
-            array("tasks"), array("recipes"), float(data["level"]), array("weights"),
+            array("tasks"), array("recipes"), float(data["level"]), float(data["scale"]),
+            array("weights"),
         )  # fmt: skip
 
 
 class _Conditioned(TypedDict):
     parameters: Matrix
     level: float
+    scale: float
     weights: Matrix
 
 
@@ -229,8 +278,8 @@ def _conditioned(
 ) -> _Conditioned:
     """What prediction needs of the outcomes: their level, and the weights of their differences."""
     y, level, scale = _standardized(outcomes)
-    _, _, weights = _likelihood(parameters, dx, dz, y, task_groups)
-    return {"parameters": parameters, "level": level, "weights": weights * scale}
+    _, _, weights = likelihood(parameters, dx, dz, y, task_groups)
+    return {"parameters": parameters, "level": level, "scale": scale, "weights": weights * scale}
 
 
 def _standardized(outcomes: Matrix) -> tuple[Matrix, float, float]:
@@ -244,54 +293,3 @@ def _finite(deviation: Matrix) -> list[float]:
     """Deviations with 0 for "constant column", as JSON has no infinity."""
     values: list[float] = np.where(np.isfinite(deviation), deviation, 0.0).tolist()
     return values
-
-
-def _distances(left: Matrix, right: Matrix, groups: Sequence[Sequence[int]]) -> Matrix:
-    """(G, n, m) mean squared distances within each group of columns.
-
-    By (x - z)^2 = x^2 + z^2 - 2 x z, a matrix product; columns are standardized, so little is lost
-    to rounding.
-    """
-    parts = []
-    for group in groups:
-        x, z = left[:, list(group)], right[:, list(group)]
-        squares = (x**2).sum(1)[:, None] + (z**2).sum(1)[None, :] - 2.0 * x @ z.T
-        parts.append(np.maximum(squares, 0.0) / len(group))
-    return np.stack(parts)
-
-
-def _kernel(distances: Matrix, log_scales: Matrix) -> Matrix:
-    exponent = (distances * np.exp(-2.0 * log_scales)[:, None, None]).sum(0)
-    values: Matrix = np.exp(-0.5 * exponent)
-    return values
-
-
-def _likelihood(
-    parameters: Matrix, dx: Matrix, dz: Matrix, y: Matrix, task_groups: int
-) -> tuple[float, Matrix, Matrix]:
-    """Log marginal likelihood (a constant left out), its gradient, and the (T, R) weights K^-1 y.
-
-    The gradient is half the trace of (K^-1 y y' K^-1 - K^-1) times the covariance's derivative
-    (Rasmussen & Williams 2006, equation 5.9), taken in each factor's eigenbasis.
-    """
-    a, b, d, c, s = np.exp(parameters[: len(_STARTS)])
-    scales = parameters[len(_STARTS) :]
-    kx, kz = _kernel(dx, scales[:task_groups]), _kernel(dz, scales[task_groups:])
-    left = a + b * kx + d * np.eye(dx.shape[1])
-    right = c + kz + 1e-6 * np.eye(dz.shape[1])
-    lx, ux = np.linalg.eigh(left)
-    lz, uz = np.linalg.eigh(right)
-    values = np.maximum(np.outer(lx, lz), 0.0) + s
-    rotated = ux.T @ y @ uz
-    solved, inverse = rotated / values, 1.0 / values
-    value = -0.5 * float((rotated * solved).sum()) - 0.5 * float(np.log(values).sum())
-    px = ux @ ((solved * lz) @ solved.T - np.diag(inverse @ lz)) @ ux.T
-    pz = uz @ ((solved.T * lx) @ solved - np.diag(lx @ inverse)) @ uz.T
-    by_scale = [
-        *((dx * (b * kx * px)).sum((1, 2)) * np.exp(-2.0 * scales[:task_groups])),
-        *((dz * (kz * pz)).sum((1, 2)) * np.exp(-2.0 * scales[task_groups:])),
-    ]
-    noise = s * float((solved**2).sum() - inverse.sum())
-    by_size = [a * px.sum(), b * (kx * px).sum(), d * np.trace(px), c * pz.sum(), noise]
-    weights: Matrix = ux @ solved @ uz.T
-    return value, 0.5 * np.asarray([*by_size, *by_scale]), weights

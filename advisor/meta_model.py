@@ -11,8 +11,9 @@ unlike anything known.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,9 +37,10 @@ from probes.recipe.schema import Recipe
 if TYPE_CHECKING:
     import lightgbm
 
-WEIGHTS = (0.25, 0.5, 1.0)
-"""Shares of LightGBM's correction that nested validation chooses among. With some hundred tasks a
-share of 0 is neither better nor worse beyond noise (``advisor evaluate`` tells both)."""
+WEIGHTS = (0.0, 0.25, 0.5, 1.0)
+"""Shares of LightGBM's correction that nested validation chooses among."""
+DOUBT = 1.0
+"""Deviations by which a recipe is scored worse for what is known less of it than of the others."""
 OFFSET = 0.05
 """What is added to a regret before its logarithm: about the seed-to-seed noise of a good recipe."""
 PORTFOLIO_SIZE = 10
@@ -57,8 +59,8 @@ class MetaModel:
     Attributes:
         tier: Tier of the profiles it was fitted on.
         gaussian: The Gaussian part.
-        booster: The LightGBM part.
-        weight: Share of LightGBM's correction that is added.
+        booster: The LightGBM part; None where its share is 0.
+        weight: Share of LightGBM's correction that is added, in [0, 1].
         low: What is added to an outcome for the lower end of the interval (at most 0).
         high: The same for the upper end (at least 0).
         floor: Similarity to the nearest known task below which it abstains.
@@ -71,7 +73,7 @@ class MetaModel:
 
     tier: int
     gaussian: OutcomeGaussian
-    booster: lightgbm.Booster
+    booster: lightgbm.Booster | None
     weight: float
     low: float
     high: float
@@ -83,14 +85,33 @@ class MetaModel:
     regrets: Matrix
 
     def scores(
-        self, task: Mapping[str, float], recipes: Sequence[Recipe], steps: int, batch_size: int
+        self,
+        task: Mapping[str, float],
+        recipes: Sequence[Recipe],
+        steps: int,
+        batch_size: int,
+        columns: Matrix | None = None,
     ) -> Matrix:
         """(n,) predicted normalized regrets, any recipes; lower is better.
 
-        They may lie a little below 0 (by OFFSET at most) or above 1: cut off, the best would tie.
+        A score is the cautious end of what is predicted: the mean, and `DOUBT` deviations for what
+        is known less of a recipe than of the best known one. (Of results that are the better the
+        larger, this is a lower confidence bound.) Scores may lie a little below 0 (by OFFSET at
+        most) or above 1: cut off, the best would tie.
+
+        Args:
+            task: Features of the task by name.
+            recipes: The recipes.
+            steps: Budget in batches.
+            batch_size: Samples a batch.
+            columns: (n, q) what ``features.recipe_matrix`` has for the recipes, if it is at hand.
         """
         vector = np.asarray([task[name] for name in TASK_UNITS])
-        smooth = self.gaussian.predict(vector, recipe_matrix(recipes))
+        smooth = _cautious(
+            self.gaussian, vector, recipe_matrix(recipes) if columns is None else columns
+        )
+        if self.booster is None:
+            return regret_of(smooth)
         rows = feature_rows(task, recipes, steps, batch_size)
         return regret_of(_blend(smooth, predict_booster(self.booster, rows), self.weight))
 
@@ -103,14 +124,21 @@ class MetaModel:
 
     def short_list(
         self,
-        order: Sequence[int],
-        recipes: Sequence[Recipe],
+        order: Iterable[int],
+        columns: Matrix,
         count: int,
         usable: Callable[[int], bool] = lambda index: True,
     ) -> list[int]:
-        """The first of an order of recipes, without near repetitions; see ``short_list``."""
-        looked = list(order[:_LOOKED_AT])
-        correlation = self.gaussian.correlation(recipe_matrix([recipes[i] for i in looked]))
+        """The first of an order of recipes, without near repetitions; see ``short_list``.
+
+        Args:
+            order: Indices of recipes, best first; looked at down to `_LOOKED_AT` of them.
+            columns: (n, q) what ``features.recipe_matrix`` has for all the recipes.
+            count: Recipes wanted; there may be fewer.
+            usable: Whether a recipe can be taken at all.
+        """
+        looked = list(islice(order, _LOOKED_AT))
+        correlation = self.gaussian.correlation(columns[looked])
         found = short_list(
             range(len(looked)), correlation, count, lambda position: usable(looked[position])
         )
@@ -123,6 +151,12 @@ class MetaModel:
     def abstains(self, task: Mapping[str, float]) -> bool:
         """Whether the task looks unlike anything known."""
         return bool(self.similarities(task).max() < self.floor)
+
+
+def _cautious(gaussian: OutcomeGaussian, task: Matrix, columns: Matrix) -> Matrix:
+    """(n,) the Gaussian's predictions, raised for recipes of which less is known."""
+    raised: Matrix = gaussian.predict(task, columns) + DOUBT * gaussian.doubt(task, columns)
+    return raised
 
 
 def outcome_of(regrets: Matrix) -> Matrix:
@@ -158,7 +192,7 @@ def fit(
     return MetaModel(
         tier=knowledge.tier,
         gaussian=gaussian,
-        booster=_booster(knowledge, smooth, seed),
+        booster=_booster(knowledge, smooth, seed) if weight else None,
         weight=weight,
         low=low,
         high=high,
@@ -244,7 +278,7 @@ def _left_out(knowledge: Knowledge, parameters: Matrix) -> tuple[Matrix, Matrix]
         for i in test:
             # a profile of one seed, as a user has
             features = knowledge.features[i % len(knowledge.features), i]
-            smooth[i] = gaussian.predict(features, knowledge.recipe_matrix)
+            smooth[i] = _cautious(gaussian, features, knowledge.recipe_matrix)
             nearest[i] = gaussian.similarity(features).max()
     return smooth, nearest
 
@@ -262,25 +296,28 @@ def _corrections(knowledge: Knowledge, parameters: Matrix, seed: int) -> Matrix:
 
 
 def _best_weight(outcomes: Matrix, smooth: Matrix, boosted: Matrix) -> float:
-    """The share with the least squared error of differences among the recipes that matter.
+    """The smallest share that is not worse than the best one beyond a standard error.
 
-    Those are the ones that stand near the top with or without the correction: errors at the
-    bottom change no advice.
+    Judged by the squared error of differences among the recipes that matter: those that stand near
+    the top with or without the correction, as errors at the bottom change no advice. The standard
+    error is that of the difference between two shares over tasks (Breiman et al. 1984, section
+    3.4.3, for paired errors).
     """
     centred = outcomes - outcomes.mean(1, keepdims=True)
     top = np.zeros(outcomes.shape, dtype=bool)
     for part in (smooth, smooth + boosted):
         ranks = part.argsort(1).argsort(1)
         top |= ranks < 2 * _WATCHED
-    errors = [
-        float(
-            (
-                (_blend(smooth - smooth.mean(1, keepdims=True), boosted, w) - centred)[top] ** 2
-            ).mean()
-        )
-        for w in WEIGHTS
-    ]
-    return WEIGHTS[int(np.argmin(errors))]
+    level = smooth - smooth.mean(1, keepdims=True)
+    errors = np.stack(
+        [
+            np.where(top, (_blend(level, boosted, weight) - centred) ** 2, 0.0).sum(1) / top.sum(1)
+            for weight in WEIGHTS
+        ]
+    )
+    worse = errors - errors[errors.mean(1).argmin()]
+    allowed = worse.std(1) / math.sqrt(worse.shape[1])
+    return WEIGHTS[int((worse.mean(1) <= allowed).argmax())]
 
 
 def _interval(outcomes: Matrix, predicted: Matrix) -> tuple[float, float]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from advisor.advice import Candidate, Cost, Expected
-from advisor.candidates import Applicable, applicable, neighbours
+from advisor.candidates import Applicable, applicable
 from advisor.evidence import evidence, nearest_reference
-from advisor.features import Matrix, task_features
+from advisor.features import Matrix, recipe_matrix, task_features
 from advisor.goal import Goal, order_by_seconds, wanted_level
 from advisor.meta_model import MetaModel
+from advisor.pool import load_pool
 from advisor.shipped import Loaded
 from advisor.times import load_times
 from probes.errors import UserError
@@ -21,13 +22,9 @@ from probes.recipe.schema import Recipe
 from probes.task import Task
 
 RANKED = 10
-_PROMISING = 12
-UNSEEN_MARGIN = 0.05
-"""What is added to the score of a recipe that no known task has run: the best of many predictions
-is better than it is, so such a recipe must be predicted better by this much to be put first."""
 _DOUBT = (
-    "no known task ran exactly this recipe: its score is a prediction, raised by "
-    f"{UNSEEN_MARGIN:g} for the doubt"
+    "no known task ran exactly this recipe: its score is a prediction, raised for what is known "
+    "less of it"
 )
 
 
@@ -70,11 +67,11 @@ def rank(task: Task, profile: Profile, loaded: Loaded, goal: Goal, memory: int |
         raise UserError("a recipe that can serve this task", f"none: {why}", fix)
     abstained = model.abstains(features)
 
-    def score(recipes: Sequence[Recipe]) -> Matrix:
+    def score(recipes: Sequence[Recipe], columns: Matrix) -> Matrix:
         if abstained:
             means = {recipe.key: model.means[i] for i, recipe in enumerate(model.recipes)}
             return np.asarray([means[recipe.key] for recipe in recipes])
-        return model.scores(features, recipes, prepared.steps, prepared.batch_size)
+        return model.scores(features, recipes, prepared.steps, prepared.batch_size, columns)
 
     if abstained:
         likeness = (
@@ -86,11 +83,13 @@ def rank(task: Task, profile: Profile, loaded: Loaded, goal: Goal, memory: int |
             f"{model.names[int(similarity.argmax())]} (similarity {similarity.max():.2f} of 1)"
         )
     shares: Matrix | None = None
+    pool: Sequence[Recipe] = known
     if goal.name == "fastest":
         level, words = wanted_level(goal, profile, loaded, similarity)
         # how soon a recipe is was seen of known ones alone; a shortened schedule is no sooner there
         pool = [recipe for recipe in known if recipe.horizon == 1.0] or known
-        scores = score(pool)
+        columns = recipe_matrix(pool)
+        scores = score(pool, columns)
         times = load_times(loaded.folder, model)
         shares = times.predict(model, None if abstained else features, pool, level)
         order = order_by_seconds(pool, shares, loaded, prepared, profile)
@@ -98,17 +97,21 @@ def rank(task: Task, profile: Profile, loaded: Loaded, goal: Goal, memory: int |
     elif abstained:
         portfolio = [model.recipes[i] for i in model.portfolio]
         pool = [recipe for recipe in portfolio if test.reason(recipe) is None] or known
-        scores = score(pool)
+        columns = recipe_matrix(pool)
+        scores = score(pool, columns)
         order = list(range(len(pool)))
         how = "the portfolio that serves all known tasks best answers"
     else:
-        pool, scores = _scored(known, score)
+        near = load_pool(loaded.folder, model.recipes)
+        pool, columns = near, near.columns
+        scores = score(pool, columns)
         order = [int(i) for i in scores.argsort(kind="stable")]
         how = "ranked by predicted regret"
+    serving = (i for i in order if test.reason(pool[i]) is None)
     if abstained and shares is None:  # a portfolio's entries complement each other as they are
-        chosen = [i for i in order if test.steps_once(pool[i])][:RANKED]
+        chosen = [i for i in serving if test.steps_once(pool[i])][:RANKED]
     else:
-        chosen = model.short_list(order, pool, RANKED, lambda i: test.steps_once(pool[i]))
+        chosen = model.short_list(serving, columns, RANKED, lambda i: test.steps_once(pool[i]))
     if not chosen:
         raise UserError(
             "a model that some optimizer can train",
@@ -123,19 +126,6 @@ def rank(task: Task, profile: Profile, loaded: Loaded, goal: Goal, memory: int |
     )  # fmt: skip
     kept = tuple(float(scores[i]) for i in chosen)
     return Ranked(ranking, kept, abstained, f"{likeness}; {how}")
-
-
-def _scored(
-    known: list[Recipe], score: Callable[[Sequence[Recipe]], Matrix]
-) -> tuple[list[Recipe], Matrix]:
-    """Reference recipes and neighbours of the best of them, with their scores."""
-    first = score(known)
-    promising = [known[i] for i in first.argsort(kind="stable")[:_PROMISING]]
-    keys = {recipe.key for recipe in known}
-    near = [recipe for recipe in neighbours(promising, known) if recipe.key not in keys]
-    if not near:
-        return known, first
-    return [*known, *near], np.concatenate([first, score(near) + UNSEEN_MARGIN])
 
 
 def _candidate(

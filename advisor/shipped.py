@@ -1,4 +1,4 @@
-"""The meta-models as files: JSON for the Gaussian and the facts, LightGBM's text for the rest."""
+"""The meta-models as files: JSON for the Gaussian and the facts, text for LightGBM if needed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from advisor.features import VERSION, feature_names, optimizer_names
 from advisor.gaussian import OutcomeGaussian
 from advisor.knowledge import Knowledge, load_knowledge
 from advisor.meta_model import MetaModel
+from advisor.pool import fit_pool
 from advisor.times import fit_times
 from knowledge_base.store import SHIPPED, load_profiles, load_recipes, load_runs, read_json
 from knowledge_base.tasks import task_rows
@@ -30,12 +31,15 @@ from probes.recipe.prices import model_like, relative_seconds, shipped_prices
 from probes.recipe.schema import Recipe
 from probes.task import Prepared
 
+if TYPE_CHECKING:
+    import lightgbm
+
 FOLDER = Path(__file__).parent / "data"
 _WELL_KNOWN = 0.9
 """Share of tasks that must have a profile of a tier for advice to rest on that tier."""
 ENOUGH_RUNS = 30
 """Runs of an optimizer from which its times in the knowledge base are preferred to the prices."""
-_SCHEMA = 1
+_SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ def fit_shipped(
     seconds = _relative_seconds(source)
     summary: dict[str, Any] = {}
     start = None
-    for tier in known_tiers(source) if tiers is None else tiers:
+    for place, tier in enumerate(known_tiers(source) if tiers is None else tiers):
         known = load_knowledge(tier, source)
         for group in without:
             if group not in {row.group for row in known.rows}:
@@ -114,6 +118,8 @@ def fit_shipped(
         model = meta_model.fit(known, seed, 40 if start is None else 10, start)
         if tier == FACTS_ONLY:
             fit_times(known, source, target)
+        if place == 0:
+            fit_pool(known, target)
         start = model.gaussian.parameters
         _write(model, known, seconds, target)
         summary[str(tier)] = {
@@ -177,9 +183,13 @@ def _write(model: MetaModel, knowledge: Knowledge, seconds: dict[str, float], fo
         "relative_seconds": seconds,
         "log_ranges": ranges,
     }
+    boosted = folder / f"booster_{model.tier}.txt"
+    if model.booster is None:
+        boosted.unlink(missing_ok=True)
+    else:
+        write_text(boosted, model.booster.model_to_string())
     text = json.dumps(data, separators=(",", ":"))
     write_text(folder / f"meta_model_{model.tier}.json", text + "\n")
-    write_text(folder / f"booster_{model.tier}.txt", model.booster.model_to_string())
 
 
 @lru_cache(maxsize=8)
@@ -189,12 +199,9 @@ def load_shipped(tier: int, folder: Path = FOLDER) -> Loaded:
     Raises:
         UserError: It is not there, or was written for other features.
     """
-    import lightgbm
-
-    path, boosted = folder / f"meta_model_{tier}.json", folder / f"booster_{tier}.txt"
-    for file in (path, boosted):
-        if not file.exists():
-            raise UserError("a fitted meta-model", f"no {file}", "run advisor kb fit")
+    path = folder / f"meta_model_{tier}.json"
+    if not path.exists():
+        raise UserError("a fitted meta-model", f"no {path}", "run advisor kb fit")
     data = read_json(path)
     same = (data.get("columns"), data.get("optimizers"), data.get("features")) == (
         feature_names(), optimizer_names(), VERSION,
@@ -207,7 +214,7 @@ def load_shipped(tier: int, folder: Path = FOLDER) -> Loaded:
     model = MetaModel(
         tier=data["tier"],
         gaussian=OutcomeGaussian.from_plain(data["gaussian"]),
-        booster=lightgbm.Booster(model_file=str(boosted)),
+        booster=_booster(folder / f"booster_{tier}.txt") if data["weight"] else None,
         weight=data["weight"],
         low=data["low"],
         high=data["high"],
@@ -219,6 +226,15 @@ def load_shipped(tier: int, folder: Path = FOLDER) -> Loaded:
         regrets=regrets,
     )
     return Loaded(model, data["relative_seconds"], data["log_ranges"], folder)
+
+
+def _booster(path: Path) -> lightgbm.Booster:
+    """LightGBM's part; imported here, as a quarter of a second is a lot to who needs none."""
+    import lightgbm
+
+    if not path.exists():
+        raise UserError("a fitted meta-model", f"no {path}", "run advisor kb fit")
+    return lightgbm.Booster(model_file=str(path))
 
 
 def _relative_seconds(folder: Path) -> dict[str, float]:

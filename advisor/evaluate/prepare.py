@@ -181,7 +181,7 @@ def _fit(task: LiveTask, place: Place) -> None:
     """Fit the meta-models that advice on the task needs, where they are not there."""
     paid = tier_within(_BUDGET * task.steps, known_tiers(place.knowledge))
     tiers = sorted({FACTS_ONLY, paid})  # goal fastest goes by facts alone
-    if not (place.models / f"booster_{tiers[-1]}.txt").exists():  # what is written last
+    if not (place.models / f"meta_model_{tiers[-1]}.json").exists():  # what is written last
         fit_shipped(place.knowledge, place.models, place.seed, tiers=tiers, without=(task.group,))
 
 

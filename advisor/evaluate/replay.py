@@ -132,11 +132,11 @@ def _ask(here: Knowledge, task: int, model: MetaModel, learned: Matrix, tally: T
         scores = by.scores(features, here.recipes, row.steps, row.batch_size)
         return np.where(served, scores, np.inf)
 
-    scores, smooth = predicted(model), predicted(replace(model, weight=0.0))
+    scores, smooth = predicted(model), predicted(replace(model, booster=None))
     abstains = model.abstains(features)
     usable = [i for i in portfolio if served[i]]
     ranked = [i for i in _ranked(scores) if served[i]]
-    listed = model.short_list(ranked, here.recipes, max(KS))
+    listed = model.short_list(ranked, here.recipe_matrix, max(KS))
     order, plain = (usable, usable) if abstains else (listed, _ranked(smooth)[:1])
     score = float(learned.mean(0)[order[0]] if abstains else scores[order[0]])
     low, high = model.interval(score)

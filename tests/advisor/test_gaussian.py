@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from advisor.gaussian import OutcomeGaussian, Standard, _distances, _likelihood
+from advisor.covariance import distances_between, likelihood
+from advisor.gaussian import OutcomeGaussian, Standard
 
 Matrix = NDArray[np.float64]
 TASK_GROUPS, RECIPE_GROUPS = [[0, 1], [2]], [[0], [1]]
@@ -74,6 +75,31 @@ def test_prediction_is_the_dense_posterior_mean(seed: int) -> None:
     expected, _ = dense(small, small.parameters)
     found = small.fit().predict(small.new_task, small.new_recipes)
     np.testing.assert_allclose(found, expected, rtol=1e-7)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_doubt_is_the_dense_posterior_deviation_beyond_the_best_known(seed: int) -> None:
+    small = Small(seed)
+    a, b, d, c, s = np.exp(small.parameters[:5])
+    x, z = standard(small.tasks, small.tasks), standard(small.recipes, small.recipes)
+    covariance = np.kron(
+        a + b * kernel(x, x, TASK_GROUPS, small.parameters[5:7]) + d * np.eye(5),
+        c + kernel(z, z, RECIPE_GROUPS, small.parameters[7:]) + 1e-6 * np.eye(4),
+    ) + s * np.eye(20)
+    row = a + b * kernel(
+        standard(small.tasks, small.new_task[None]), x, TASK_GROUPS, small.parameters[5:7]
+    )
+
+    def deviations(recipes: Matrix) -> Matrix:
+        rows = c + kernel(recipes, z, RECIPE_GROUPS, small.parameters[7:])
+        cross = np.kron(row, rows)
+        explained = (cross * np.linalg.solve(covariance, cross.T).T).sum(1)
+        found: Matrix = small.regrets.std() * np.sqrt((a + b + d) * (c + 1) - explained)
+        return found
+
+    expected = deviations(standard(small.recipes, small.new_recipes)) - deviations(z).min()
+    found = small.fit().doubt(small.new_task, small.new_recipes)
+    np.testing.assert_allclose(found, expected, atol=1e-7)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -177,8 +203,8 @@ def test_the_gradient_is_that_of_the_dense_likelihood(seed: int) -> None:
     small = Small(seed)
     x, z = standard(small.tasks, small.tasks), standard(small.recipes, small.recipes)
     y = (small.regrets - small.regrets.mean()) / small.regrets.std()
-    dx, dz = _distances(x, x, TASK_GROUPS), _distances(z, z, RECIPE_GROUPS)
-    _, gradient, _ = _likelihood(small.parameters, dx, dz, y, len(TASK_GROUPS))
+    dx, dz = distances_between(x, x, TASK_GROUPS), distances_between(z, z, RECIPE_GROUPS)
+    _, gradient, _ = likelihood(small.parameters, dx, dz, y, len(TASK_GROUPS))
     for place, step in enumerate(1e-5 * np.eye(len(small.parameters))):
         up, down = (dense(small, small.parameters + sign * step)[1] for sign in (1, -1))
         assert gradient[place] == pytest.approx((up - down) / 2e-5, rel=1e-4, abs=1e-6)

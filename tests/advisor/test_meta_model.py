@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as arrays
 
 from advisor import boosting, meta_model
 from advisor.feature_table import TASK_UNITS
+from advisor.features import recipe_matrix
 from advisor.knowledge import Knowledge
 from advisor.meta_model import MetaModel
 from knowledge_base.tasks import TaskRow, task_rows
@@ -160,8 +161,10 @@ def test_the_share_of_the_correction_follows_its_worth() -> None:
     regrets = random.uniform(size=(8, 30))
     smooth = regrets.mean(1, keepdims=True) + np.zeros_like(regrets)
     right = regrets - smooth
-    for weight in meta_model.WEIGHTS:
+    for weight in meta_model.WEIGHTS[1:]:
         assert meta_model._best_weight(regrets, smooth, right / weight) == weight
+    noise = 0.3 * random.standard_normal(regrets.shape)
+    assert meta_model._best_weight(regrets, smooth, noise) == 0.0, "not better beyond chance"
     assert meta_model._best_weight(regrets, smooth, -right) == min(meta_model.WEIGHTS)
 
 
@@ -186,7 +189,46 @@ def test_inner_folds_keep_data_sets_together(knowledge: Knowledge) -> None:
 
 def test_same_seed_same_model(knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boosting, "ROUNDS", 20)
+    monkeypatch.setattr(meta_model, "WEIGHTS", (0.5,))
     part = knowledge.part(range(4))
     first, second = (meta_model.fit(part, seed=3, iterations=5) for _ in range(2))
+    assert first.booster is not None
+    assert second.booster is not None
     assert first.booster.model_to_string() == second.booster.model_to_string()
     np.testing.assert_array_equal(first.gaussian.weights, second.gaussian.weights)
+
+
+def test_without_a_share_there_is_no_booster(
+    knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boosting, "ROUNDS", 5)
+    monkeypatch.setattr(meta_model, "WEIGHTS", (0.0,))
+    fitted = meta_model.fit(knowledge.part(range(4)), iterations=2)
+    assert fitted.booster is None
+    assert np.isfinite(scores(fitted, knowledge, 0, 0)).all()
+
+
+def test_a_recipe_far_from_the_known_ones_is_scored_worse(
+    model: MetaModel, knowledge: Knowledge
+) -> None:
+    """Of two with the same mean, that of which less is known."""
+    plain = dataclasses.replace(model, booster=None)
+    known = list(knowledge.recipes)
+    centre = known[0]
+    strange = centre.with_(
+        optimizer={**centre.optimizer.model_dump(), "lr": 5.0},
+        normalization="spectral",
+        regularization={"label_smoothing": 0.2},
+    )
+    vector = knowledge.features[0, 0]
+    columns = recipe_matrix([*known, strange])
+    doubts = model.gaussian.doubt(vector, columns)
+    assert doubts[-1] > doubts[:-1].max()
+    assert doubts[:-1].min() == pytest.approx(0.0, abs=1e-9)
+    means = model.gaussian.predict(vector, columns)
+    row = knowledge.rows[0]
+    found = plain.scores(named(vector), [*known, strange], row.steps, row.batch_size)
+    raised = meta_model.outcome_of(found) - means
+    np.testing.assert_allclose(raised, meta_model.DOUBT * doubts, atol=1e-9)
+    again = plain.scores(named(vector), [*known, strange], row.steps, row.batch_size, columns)
+    np.testing.assert_array_equal(again, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import synthetic
 import torch
 from torch import nn
 
-from advisor import shipped
+from advisor import boosting, meta_model, shipped
 from advisor.feature_table import TASK_UNITS
 from advisor.knowledge import Knowledge, load_knowledge
 from advisor.meta_model import MetaModel
@@ -61,11 +62,41 @@ def test_save_and_load_give_equal_scores(
         assert loaded.abstains(features) == model.abstains(features)
 
 
-def test_the_booster_survives_its_file(models_folder: Path, knowledge: Knowledge) -> None:
-    loaded = load_shipped(synthetic.TIER, models_folder).model
+@pytest.fixture
+def corrected(knowledge: Knowledge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MetaModel:
+    """A meta-model with a share of LightGBM's correction, written to the test's folder."""
+    monkeypatch.setattr(boosting, "ROUNDS", 5)
+    monkeypatch.setattr(meta_model, "WEIGHTS", (0.5,))
+    model = meta_model.fit(knowledge.part(range(4)), iterations=2)
+    shipped._write(model, knowledge.part(range(4)), {"adamw": 1.0}, tmp_path)
+    return model
+
+
+def test_the_booster_survives_its_file(
+    corrected: MetaModel, tmp_path: Path, knowledge: Knowledge
+) -> None:
+    loaded = load_shipped(synthetic.TIER, tmp_path).model
     rows = knowledge.pair_rows(0, knowledge.features[0, 0])
-    again = type(loaded.booster)(model_str=loaded.booster.model_to_string())
-    np.testing.assert_array_equal(again.predict(rows), loaded.booster.predict(rows))
+    assert loaded.weight == 0.5
+    assert loaded.booster is not None
+    assert corrected.booster is not None
+    np.testing.assert_array_equal(loaded.booster.predict(rows), corrected.booster.predict(rows))
+
+
+def test_a_missing_booster_is_the_users_error(corrected: MetaModel, tmp_path: Path) -> None:
+    (tmp_path / f"booster_{synthetic.TIER}.txt").unlink()
+    with pytest.raises(UserError, match="advisor kb fit"):
+        load_shipped(synthetic.TIER, tmp_path)
+
+
+def test_a_model_without_lightgbm_leaves_no_booster(
+    corrected: MetaModel, tmp_path: Path, knowledge: Knowledge
+) -> None:
+    plain = dataclasses.replace(corrected, weight=0.0, booster=None)
+    shipped._write(plain, knowledge.part(range(4)), {"adamw": 1.0}, tmp_path)
+    load_shipped.cache_clear()
+    assert load_shipped(synthetic.TIER, tmp_path).model.booster is None
+    assert not list(tmp_path.glob("booster_*"))
 
 
 def test_relative_seconds_and_ranges(models_folder: Path) -> None:
@@ -97,16 +128,8 @@ def test_missing_and_torn_models_are_the_users_errors(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="advisor kb fit"):
         load_shipped(16, tmp_path)
     (tmp_path / "meta_model_16.json").write_text('{"schema": 1, "colu')
-    (tmp_path / "booster_16.txt").write_text("tree")
     with pytest.raises(UserError, match="complete JSON"):
         load_shipped(16, tmp_path)
-
-
-def test_a_missing_booster_is_the_users_error(models_folder: Path, tmp_path: Path) -> None:
-    shutil.copytree(models_folder, tmp_path / "half")
-    (tmp_path / "half" / "booster_0.txt").unlink()
-    with pytest.raises(UserError, match="advisor kb fit"):
-        load_shipped(0, tmp_path / "half")
 
 
 def test_an_unknown_group_to_leave_out_is_refused(base: Path, tmp_path: Path) -> None:
