@@ -91,3 +91,21 @@ MNIST1D = Wheel(
     "e780fadc12ab6e45994dcb02bbe728b347243e0a5d13790f2a86992500eceb86",
     "Apache-2.0",
 )
+CAPTCHA = Wheel(
+    "captcha",
+    "0.7.1",
+    "8b73b5aba841ad1e5bdb856205bf5f09560b728ee890eb9dae42901219c8c599",
+    "BSD-3-Clause",
+)
+SEGLEARN = Wheel(
+    "seglearn",
+    "1.2.5",
+    "ec6b952c85c9627050102854b372d85951563d3b990df677d7c55547e87413dd",
+    "BSD-3-Clause",
+)
+GYMNASIUM = Wheel(
+    "gymnasium",
+    "1.4.0",
+    "1cb947c59e7c72d8eabb2c2274c00cd20948e69f8452a9ef4092223be24fdf0e",
+    "MIT",
+)

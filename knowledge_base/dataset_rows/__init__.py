@@ -9,6 +9,7 @@ from knowledge_base.dataset_rows import (
     more_tables,
     reconstructions,
     sequences,
+    signals_and_motion,
     supplied,
     tables,
     temporal,
@@ -25,5 +26,6 @@ ROWS: tuple[Dataset, ...] = (
     *temporal.ROWS,
     *fields.ROWS,
     *reconstructions.ROWS,
+    *signals_and_motion.ROWS,
     *supplied.ROWS,
 )

@@ -9,11 +9,14 @@ from knowledge_base.readers.genomes import CodingOrNot, NextBase, SpeciesOfWindo
 from knowledge_base.readers.images import FacesAndOthers, PixelRows, TexturePatches
 from knowledge_base.readers.installed import ScikitLearn
 from knowledge_base.readers.molecules import MoleculeProperty
+from knowledge_base.readers.motion import Transitions
 from knowledge_base.readers.one_dimensional_digits import OneDimensionalDigits
 from knowledge_base.readers.photographs import Photographs
 from knowledge_base.readers.reconstructions import Reconstruction
+from knowledge_base.readers.sensors import SensorWindows
 from knowledge_base.readers.sentences import LabelledSentences
 from knowledge_base.readers.series import TimeSeriesFile
+from knowledge_base.readers.spoken import SpokenCharacters
 from knowledge_base.readers.tables import Table
 from knowledge_base.readers.words import CitiesByCountry, Peptides, WordsByLanguage
 
@@ -38,11 +41,14 @@ __all__ = [
     "Reader",
     "Reconstruction",
     "ScikitLearn",
+    "SensorWindows",
     "SourceText",
     "SpeciesOfWindow",
+    "SpokenCharacters",
     "Table",
     "TexturePatches",
     "TimeSeriesFile",
+    "Transitions",
     "Volume",
     "WikiPages",
     "WordsByLanguage",
