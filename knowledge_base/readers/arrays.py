@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +73,7 @@ class Reader(Protocol):
         ...
 
 
-def encode_labels(labels: Sequence[str]) -> tuple[Integers, int]:
+def encode_labels(labels: Sequence[str] | NDArray[Any]) -> tuple[Integers, int]:
     """Class numbers (N,) in the sorted order of the labels, and how many classes there are."""
     names, numbers = np.unique(np.asarray(labels), return_inverse=True)
     return numbers.astype(np.int64), len(names)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from knowledge_base.readers.arrays import Arrays, ReadMember, encode_labels
+from knowledge_base.readers.frames import frame_columns
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 
@@ -35,26 +37,78 @@ class LabelledSentences:
 
     def __call__(self, read: ReadMember) -> Arrays:
         """The sentences as tokens (N, length); one that occurs with two labels is left out."""
-        labels: dict[tuple[str, ...], str | None] = {}
+        pairs: list[tuple[str, str]] = []
         for member in self.members:
             # Latin-1 reads every byte; the files hold a few that are no UTF-8.
             for line in read(member).decode("latin-1").splitlines():
                 label, _, rest = line.partition(" ") if self.label_first else (member, "", line)
                 if self.coarse and self.label_first:
                     label = label.partition(":")[0]
-                words = tuple(_WORD.findall(rest.lower()))[: self.length]
-                if words:
-                    labels[words] = label if labels.get(words, label) == label else None
-        kept = [(words, label) for words, label in labels.items() if label is not None]
-        if not kept:
-            raise ValueError(f"{self.members} hold no labelled sentence")
-        counts = Counter(word for words, _ in kept for word in words)
-        # Ties in the order of the alphabet: the file's own order must not decide.
-        frequent = sorted(counts, key=lambda word: (-counts[word], word))[: self.words - 2]
-        numbers = {word: number for number, word in enumerate(frequent, start=2)}
-        tokens = np.zeros((len(kept), self.length), dtype=np.int64)
-        for row, (words, _) in enumerate(kept):
-            tokens[row, : len(words)] = [numbers.get(word, 1) for word in words]
-        classes, count = encode_labels([label for _, label in kept])
-        size = len(frequent) + 2
-        return Arrays(tokens, classes, "classification", count, size, scale="none")
+                pairs.append((rest, label))
+        return numbered_sentences(pairs, self.length, self.words)
+
+
+@dataclass(frozen=True)
+class FrameSentences:
+    """Reader of texts and their labels in two columns of pickled data frames.
+
+    Attributes:
+        members: Files, one after the other.
+        text: Column of the texts.
+        label: Column of the labels.
+        labels: Labels kept; empty for all.
+        length: As in `LabelledSentences`.
+        words: As in `LabelledSentences`.
+    """
+
+    members: tuple[str, ...]
+    text: str
+    label: str
+    labels: tuple[str, ...] = ()
+    length: int = 24
+    words: int = 2000
+
+    def __call__(self, read: ReadMember) -> Arrays:
+        """The texts as tokens (N, length); one that occurs with two labels is left out."""
+        pairs: list[tuple[str, str]] = []
+        for member in self.members:
+            columns = frame_columns(read(member))
+            if absent := {self.text, self.label} - columns.keys():
+                raise ValueError(f"{member} has no columns {', '.join(sorted(absent))}")
+            pairs += [
+                (str(text), str(label))
+                for text, label in zip(columns[self.text], columns[self.label], strict=True)
+                if not self.labels or label in self.labels
+            ]
+        return numbered_sentences(pairs, self.length, self.words)
+
+
+def numbered_sentences(pairs: Iterable[tuple[str, str]], length: int, words: int) -> Arrays:
+    """Texts with labels as tokens (N, length), in the order in which they first occur.
+
+    Args:
+        pairs: Text and label; a text that is cut to the same words as one with another label is
+            left out, and so is an empty one.
+        length: Words a text; longer ones are cut.
+        words: Size of the vocabulary with 0 for padding and 1 for words that are not in it.
+
+    Raises:
+        ValueError: No text is left.
+    """
+    labels: dict[tuple[str, ...], str | None] = {}
+    for text, label in pairs:
+        found = tuple(_WORD.findall(text.lower()))[:length]
+        if found:
+            labels[found] = label if labels.get(found, label) == label else None
+    kept = [(found, label) for found, label in labels.items() if label is not None]
+    if not kept:
+        raise ValueError("there is no labelled sentence")
+    counts = Counter(word for found, _ in kept for word in found)
+    # Ties in the order of the alphabet: the file's own order must not decide.
+    frequent = sorted(counts, key=lambda word: (-counts[word], word))[: words - 2]
+    numbers = {word: number for number, word in enumerate(frequent, start=2)}
+    tokens = np.zeros((len(kept), length), dtype=np.int64)
+    for row, (found, _) in enumerate(kept):
+        tokens[row, : len(found)] = [numbers.get(word, 1) for word in found]
+    classes, count = encode_labels([label for _, label in kept])
+    return Arrays(tokens, classes, "classification", count, len(frequent) + 2, scale="none")

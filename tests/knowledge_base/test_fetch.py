@@ -6,6 +6,7 @@ import bz2
 import gzip
 import hashlib
 import io
+import lzma
 import subprocess
 import zipfile
 from pathlib import Path
@@ -96,8 +97,17 @@ def test_python_without_pip_says_how_to_get_it(tmp_path, monkeypatch):
         ("one.csv.gz", gzip.compress(b"1,2\n")),
         ("one.csv.bz2", bz2.compress(b"1,2\n")),
         ("one.csv.zip", zipped({"inside.csv": b"1,2\n"})),
+        ("one.csv.xz", lzma.compress(b"1,2\n")),
+        ("one.csv.compress", lzma.compress(b"1,2\n")),
     ],
-    ids=["plain", "gzip", "bzip2", "zip"],  # the bytes hold the time of day
+    ids=[
+        "plain",
+        "gzip",
+        "bzip2",
+        "zip",
+        "xz",
+        "xz by another name",
+    ],  # the bytes hold the time of day
 )
 def test_members_come_decompressed(tmp_path, name, content):
     path = tmp_path / "any.whl"

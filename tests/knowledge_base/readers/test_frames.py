@@ -1,0 +1,191 @@
+"""Pickled data frames: what is in them comes out, and nothing that they ask for is done."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pickled_frames import (
+    Opcodes,
+    block,
+    built,
+    called,
+    frame,
+    from_buffer,
+    named,
+    objects,
+    sequence,
+    value,
+    whole,
+    words_frame,
+)
+
+from knowledge_base.readers import FrameSentences, FrameTable, LabelledSentences, Ratings
+from knowledge_base.readers.frames import frame_columns
+
+MIXED = frame(
+    ["a", "word", "b", "whole"],
+    block(np.asarray([[0.5, 1.5, np.nan], [4, 5, 6]]), (0, 4, 2)),
+    block(objects("x", float("nan"), "x"), (1, 2, 1)),
+    block(from_buffer(np.asarray([[7, 8, 9]])), from_buffer(np.asarray([3]))),
+)
+
+
+def test_columns_of_all_blocks_come_by_name_and_in_order() -> None:
+    columns = frame_columns(MIXED)
+    assert list(columns) == ["a", "word", "b", "whole"]
+    np.testing.assert_array_equal(columns["a"], [0.5, 1.5, np.nan])
+    assert columns["b"].tolist() == [4, 5, 6]
+    assert columns["whole"].tolist() == [7, 8, 9]
+    assert columns["whole"].dtype.kind == "i"
+    assert columns["word"].dtype == object
+    assert [columns["word"][0], columns["word"][2]] == ["x", "x"]
+    assert np.isnan(columns["word"][1])
+
+
+@pytest.mark.parametrize("kind", ["?", "i1", "<i2", ">i4", "<i8", "u1", "<u8", "<f4", ">f8"])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("at_once", [False, True])
+def test_arrays_come_as_numpy_saved_them(
+    kind: str, order: Literal["C", "F"], at_once: bool
+) -> None:
+    array = np.arange(6).reshape(2, 3).astype(kind, order=order)
+    content = from_buffer(array) if at_once else value(array)
+    columns = frame_columns(frame(["p", "q"], block(content, (0, 2, 1))))
+    assert np.array_equal(np.stack([columns["p"], columns["q"]]), array)
+    assert columns["p"].dtype == array.dtype
+
+
+FORBIDDEN = [
+    "os.system", "posix.system", "subprocess.Popen", "builtins.eval", "builtins.getattr",
+    "numpy.load", "copyreg._reconstructor", "pandas.core.frame.DataFrame.eval",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORBIDDEN)
+def test_another_name_is_refused_and_told(name: str) -> None:
+    with pytest.raises(ValueError, match=f"may not name {name}$"):
+        frame_columns(whole(called(name, "true")))
+
+
+def test_a_call_that_hides_in_a_cell_is_not_made(tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    calls = [called("os.mkdir", str(marker)), called("os.system", f"mkdir {marker}")]
+    for call in calls:
+        content = frame(["word"], block(objects("a", call), (0, 1, 1)))
+        with pytest.raises(ValueError, match=r"may not name os\."):
+            frame_columns(content)
+        assert not marker.exists()
+    pickle.loads(whole(calls[0]))
+    assert marker.exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "builtins.slice", "numpy.dtype", "numpy.ndarray", "numpy.core.numeric._frombuffer",
+        "pandas.core.frame.DataFrame", "pandas.core.internals.managers.BlockManager",
+        "pandas._libs.internals._unpickle_block", "pandas.core.indexes.base.Index",
+    ],
+)  # fmt: skip
+def test_what_may_be_named_may_not_be_changed(name: str) -> None:
+    slots = sequence(None, sequence("values", 1, end=b"d"), end=b"t")
+    for state in (slots, sequence("values", 1, end=b"d")):
+        with pytest.raises(ValueError, match=r"^not a pickled data frame"):
+            frame_columns(whole(built(named(name), state)))
+    assert list(frame_columns(MIXED)) == ["a", "word", "b", "whole"]
+
+
+@given(end=st.integers(0, len(MIXED) - 1))
+def test_a_pickle_that_ends_early_is_refused(end: int) -> None:
+    with pytest.raises(ValueError, match="data frame"):
+        frame_columns(MIXED[:end])
+
+
+OBJECTS_IN_BYTES = called(
+    "numpy.core.numeric._frombuffer", b"12345678", np.dtype(object), (1, 1), "C"
+)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"no pickle",
+        whole(value([1, 2])),
+        frame(["a", "b"], block(np.ones((1, 3)), (0, 1, 1))),
+        frame(["a"], block(np.ones((2, 3)), (0, 1, 1))),
+        frame(["a", "b"], block(np.ones((1, 3)), (0, 1, 1)), block(np.ones((1, 2)), (1, 2, 1))),
+        frame(["a"], block(np.ones((1, 3)), from_buffer(np.asarray([1])))),
+        frame(["a"], block(np.ones((2, 3)), from_buffer(np.asarray([0, 0])))),
+        frame(["a"], block(OBJECTS_IN_BYTES, (0, 1, 1))),
+        frame(["a"], block(value(np.asarray([["1", "2"]])), (0, 1, 1))),
+        frame(["a"], block(Opcodes(b"K\1"), (0, 1, 1))),
+    ],
+    ids=[
+        "text", "list", "no block", "two columns", "lengths", "place", "twice", "objects",
+        "strings", "number",
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused(content: bytes) -> None:
+    with pytest.raises(ValueError, match="pickled"):
+        frame_columns(content)
+
+
+def test_a_table_joins_frames_and_keeps_words_apart() -> None:
+    members = {
+        "one": words_frame(rownames=[1, 2], n=[3, 4], town=["B", "A"], y=["no", "yes"]),
+        "two": words_frame(rownames=[1], n=[5], town=["B"], y=["no"]),
+    }
+    arrays = FrameTable(("one", "two"), ("y",), drop=("rownames",))(members.__getitem__)
+    assert arrays.inputs.tolist() == [[3, 0, 1], [4, 1, 0], [5, 0, 1]]
+    assert arrays.targets.tolist() == [0, 1, 0]
+    members["two"] = words_frame(other=["x"])
+    with pytest.raises(ValueError, match="different columns"):
+        FrameTable(("one", "two"), ("y",))(members.__getitem__)
+
+
+def test_a_missing_word_may_be_a_category_and_a_missing_number_may_not() -> None:
+    gap = float("nan")
+    content = words_frame(word=["a", gap, "b"], y=[1.0, 2.0, 3.0])
+    reader = FrameTable(("t",), ("y",), "regression", missing="category")
+    assert reader(lambda _: content).inputs.tolist() == [[0, 1, 0], [1, 0, 0], [0, 0, 1]]
+    with pytest.raises(ValueError, match="missing"):
+        FrameTable(("t",), ("y",), "regression")(lambda _: content)
+    with pytest.raises(ValueError, match="missing"):
+        reader(lambda _: words_frame(n=[1.0, gap], y=[1.0, 2.0]))
+    left_out = FrameTable(("t",), ("y",), "regression", missing="left out")
+    assert left_out(lambda _: content).targets.tolist() == [1, 3]
+
+
+def test_texts_of_a_frame_are_numbered_as_lines_are() -> None:
+    content = words_frame(
+        said=["Good, good!", "bad", "fine", "", "bad"], by=["p", "q", "r", "p", "q"]
+    )
+    reader = FrameSentences(("f",), "said", "by", ("p", "q"), length=4, words=9)
+    arrays = reader(lambda _: content)
+    lines = LabelledSentences(("f",), length=4, words=9)(lambda _: b"p Good, good!\nq bad\n")
+    assert np.array_equal(arrays.inputs, lines.inputs)
+    assert arrays.targets.tolist() == lines.targets.tolist() == [0, 1]
+    assert arrays.vocabulary == lines.vocabulary
+    with pytest.raises(ValueError, match="no columns heard"):
+        FrameSentences(("f",), "heard", "by")(lambda _: content)
+
+
+def test_ratings_keep_what_was_rated_most_and_then_who_rated_most_of_it() -> None:
+    content = words_frame(
+        who=[5, 5, 5, 9, 9, 2, 7],
+        what=[30, 10, 40, 30, 10, 10, 20],
+        stars=[1.0, 2.0, 3.0, 4.0, 5.0, 2.5, 0.5],
+    )
+    arrays = Ratings("r", "who", "what", "stars", users=2, items=2)(lambda _: content)
+    # items 10 and 30, users 5 and 9: the rows 0, 1, 3 and 4
+    assert arrays.inputs.tolist() == [[0, 3], [0, 2], [1, 3], [1, 2]]
+    assert arrays.targets.tolist() == [1, 2, 4, 5]
+    assert (arrays.vocabulary, arrays.kind, arrays.scale) == (4, "regression", "none")
+    with pytest.raises(ValueError, match="no columns score"):
+        Ratings("r", "who", "what", "score")(lambda _: content)
