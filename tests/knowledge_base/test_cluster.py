@@ -61,8 +61,8 @@ def processes(session: int) -> dict[int, str]:
     return found
 
 
-@pytest.mark.skipif(installed(), reason="Ray is installed")
-def test_without_ray_it_is_named() -> None:
+def test_without_ray_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)  # an import of it fails
     with pytest.raises(UserError, match=r"pip install 'optimizer-advisor\[ray\]'"):
         make_executor("ray", None, Limits())
 
