@@ -131,6 +131,12 @@ class Explanation(Frozen):
             f"{expected.high:.3f} (0: the best known recipe, 1: untrained)",
             f"  {'the meta-model abstains: ' if advice.abstained else ''}{advice.reason}",
         ]
+        if first.cost.to_target is not None:
+            soon = f"  the target is predicted after {first.cost.to_target:.0%} of the budget"
+            if self.runner_up is not None:
+                other = advice.ranking[self.runner_up.rank - 1].cost.to_target
+                soon += "" if other is None else f", by the runner-up after {other:.0%}"
+            opening.append(f"{soon}; what follows goes by the result at the end")
         parts = [opening, self._measured(advice), self._nearest()]
         parts += [self._runner_up(), self._contributions()]
         return "\n\n".join("\n".join(part) for part in parts)

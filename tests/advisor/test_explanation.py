@@ -222,6 +222,20 @@ def test_the_text_names_what_it_speaks_of(advice: Advice) -> None:
     assert [phrase for phrase in wanted if phrase not in text] == []
 
 
+def test_a_goal_of_time_is_told_with_its_times(advice: Advice) -> None:
+    assert "the target is predicted" not in advice.explained().explanation.in_words(advice)
+    told = advice.explained().explanation
+    assert told.runner_up is not None
+    shares = [0.31, *(0.5 + 0.01 * place for place in range(1, len(advice.ranking)))]
+    ranking = tuple(
+        one.model_copy(update={"cost": one.cost.model_copy(update={"to_target": share})})
+        for one, share in zip(advice.ranking, shares, strict=True)
+    )
+    text = told.in_words(advice.model_copy(update={"ranking": ranking}))
+    later = shares[told.runner_up.rank - 1]
+    assert f"predicted after 31% of the budget, by the runner-up after {later:.0%};" in text
+
+
 def test_it_is_written_and_read(advice: Advice, tmp_path: Path) -> None:
     advice.save(tmp_path / "advice.json")
     again = Advice.load(tmp_path / "advice.json")
