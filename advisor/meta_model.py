@@ -172,7 +172,11 @@ def regret_of(outcomes: Matrix) -> Matrix:
 
 
 def fit(
-    knowledge: Knowledge, seed: int = 0, iterations: int = 40, start: Matrix | None = None
+    knowledge: Knowledge,
+    seed: int = 0,
+    iterations: int = 40,
+    start: Matrix | None = None,
+    weights: Sequence[float] = WEIGHTS,
 ) -> MetaModel:
     """Fit on a knowledge base (or the training part of a fold).
 
@@ -181,13 +185,14 @@ def fit(
         seed: Of LightGBM's draws.
         iterations: Of the Gaussian's hyperparameter search.
         start: Hyperparameters to start from (those of another tier on the same tasks).
+        weights: Shares of LightGBM's correction to choose among, ascending.
     """
     knowledge = knowledge.filled()
     gaussian = fit_gaussian(knowledge, start, iterations)
     smooth, nearest = _left_out(knowledge, gaussian.parameters)
     boosted = _corrections(knowledge, gaussian.parameters, seed)
     outcomes = outcome_of(knowledge.regrets)
-    weight = _best_weight(outcomes, smooth, boosted)
+    weight = _best_weight(outcomes, smooth, boosted, weights)
     low, high = _interval(outcomes, _blend(smooth, boosted, weight))
     return MetaModel(
         tier=knowledge.tier,
@@ -295,7 +300,9 @@ def _corrections(knowledge: Knowledge, parameters: Matrix, seed: int) -> Matrix:
     return boosted
 
 
-def _best_weight(outcomes: Matrix, smooth: Matrix, boosted: Matrix) -> float:
+def _best_weight(
+    outcomes: Matrix, smooth: Matrix, boosted: Matrix, weights: Sequence[float]
+) -> float:
     """The smallest share that is not worse than the best one beyond a standard error.
 
     Judged by the squared error of differences among the recipes that matter: those that stand near
@@ -312,12 +319,12 @@ def _best_weight(outcomes: Matrix, smooth: Matrix, boosted: Matrix) -> float:
     errors = np.stack(
         [
             np.where(top, (_blend(level, boosted, weight) - centred) ** 2, 0.0).sum(1) / top.sum(1)
-            for weight in WEIGHTS
+            for weight in weights
         ]
     )
     worse = errors - errors[errors.mean(1).argmin()]
     allowed = worse.std(1) / math.sqrt(worse.shape[1])
-    return WEIGHTS[int((worse.mean(1) <= allowed).argmax())]
+    return weights[int((worse.mean(1) <= allowed).argmax())]
 
 
 def _interval(outcomes: Matrix, predicted: Matrix) -> tuple[float, float]:

@@ -14,7 +14,6 @@ from advisor.knowledge import Knowledge
 KS = (1, 3, 5)
 RANDOM = (5, 10, 25, 50)
 SEARCH = (5, 10, 25)
-NO_BOOSTING = "advice without LightGBM"
 _SEARCHED = "search in the full space, one study"
 
 
@@ -43,7 +42,6 @@ def add_guesses(
     base: Knowledge,
     task: int,
     order: list[int],
-    plain_order: list[int],
     portfolio: list[int],
     tally: Tally,
 ) -> None:
@@ -53,14 +51,12 @@ def add_guesses(
         base: The tasks asked about, and the recipes that are chosen among.
         task: Which of them.
         order: The advice: positions of recipes, best first.
-        plain_order: The advice without LightGBM.
         portfolio: The greedy portfolio of the tasks that may be learned from.
         tally: Where the test regrets go.
     """
     results = Results(base, task)
     for k in KS:
         tally.add(ADVISED, k, results.chosen(order[:k]))
-    tally.add(NO_BOOSTING, 1, results.chosen(plain_order[:1]))
     for k in KS:
         tally.add(SINGLE_BEST if k == 1 else "portfolio", k, results.chosen(portfolio[:k]))
     for title, recipe in FIXED_GUESSES.items():

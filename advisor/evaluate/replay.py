@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -128,26 +127,24 @@ def _ask(here: Knowledge, task: int, model: MetaModel, learned: Matrix, tally: T
     served = np.isfinite(regrets)
     portfolio = greedy_portfolio(learned, PORTFOLIO_SIZE)
 
-    def predicted(by: MetaModel) -> Matrix:
-        scores = by.scores(features, here.recipes, row.steps, row.batch_size)
-        return np.where(served, scores, np.inf)
-
-    scores, smooth = predicted(model), predicted(replace(model, booster=None))
+    scores = model.scores(features, here.recipes, row.steps, row.batch_size, here.recipe_matrix)
+    scores = np.where(served, scores, np.inf)
     abstains = model.abstains(features)
     usable = [i for i in portfolio if served[i]]
     ranked = [i for i in _ranked(scores) if served[i]]
     listed = model.short_list(ranked, here.recipe_matrix, max(KS))
-    order, plain = (usable, usable) if abstains else (listed, _ranked(smooth)[:1])
+    order = usable if abstains else listed
     score = float(learned.mean(0)[order[0]] if abstains else scores[order[0]])
     low, high = model.interval(score)
     tally.groups.append(row.group)
     tally.abstained.append(float(abstains))
+    tally.boosted.append(model.weight)
     tally.covered.append(float(low <= regrets[order[0]] <= high))
     tally.widths.append(high - low)
     tally.correlations.append(_rank_correlation(scores[served], regrets[served]))
     tally.spreads.append(float(np.nanstd(here.test_regrets[task])))
     tally.noises.append(here.scales[task][1].seed_spread)
-    add_guesses(here, task, order, plain, portfolio[: max(KS)], tally)
+    add_guesses(here, task, order, portfolio[: max(KS)], tally)
 
 
 def _ranked(scores: Matrix) -> list[int]:

@@ -59,6 +59,7 @@ class Column(BaseModel):
         width: Mean width of the interval.
         rank_correlation: Mean over tasks of Spearman's correlation of score and regret.
         abstained: Share of tasks on which the portfolio answered.
+        boosted: Mean share of LightGBM's correction that nested validation chose.
         probe_share: Mean share of one full training that the probes cost.
     """
 
@@ -74,6 +75,7 @@ class Column(BaseModel):
     width: float
     rank_correlation: float
     abstained: float
+    boosted: float
     probe_share: float
 
     def method(self, name: str, runs: int) -> Method | None:
@@ -147,7 +149,7 @@ class Report(BaseModel):
                 f"single best recipe {tail:.2f} ({tail_low:.2f} to {tail_high:.2f}); "
                 f"rank correlation {column.rank_correlation:.2f}; "
                 f"90 % interval covers {column.coverage:.0%}, mean width {column.width:.2f}; "
-                f"abstained on {column.abstained:.0%}; "
+                f"abstained on {column.abstained:.0%}; LightGBM's share {column.boosted:.2f}; "
                 f"probes cost {column.probe_share:.1%} of one training"
             )
         if all(column.left_out != LARGE for column in self.columns):

@@ -35,6 +35,7 @@ class Tally:
     widths: list[float] = field(default_factory=list)
     correlations: list[float] = field(default_factory=list)
     abstained: list[float] = field(default_factory=list)
+    boosted: list[float] = field(default_factory=list)
     shares: list[float] = field(default_factory=list)
     spreads: list[float] = field(default_factory=list)
     noises: list[float] = field(default_factory=list)
@@ -46,8 +47,8 @@ class Tally:
     def extend(self, other: Tally) -> None:
         """Take in the tasks of another fold."""
         for name in (
-            "groups", "covered", "widths", "correlations", "abstained", "shares", "spreads",
-            "noises",
+            "groups", "covered", "widths", "correlations", "abstained", "boosted", "shares",
+            "spreads", "noises",
         ):  # fmt: skip
             getattr(self, name).extend(getattr(other, name))
         for (name, runs), regrets in other.regrets.items():
@@ -129,6 +130,7 @@ def column(title: str, tally: Tally, seed: int) -> Column:
         width=float(np.mean(tally.widths)),
         rank_correlation=float(np.mean(tally.correlations)),
         abstained=float(np.mean(tally.abstained)),
+        boosted=float(np.mean(tally.boosted)),
         probe_share=float(np.mean(tally.shares)),
     )
 

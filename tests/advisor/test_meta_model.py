@@ -161,11 +161,14 @@ def test_the_share_of_the_correction_follows_its_worth() -> None:
     regrets = random.uniform(size=(8, 30))
     smooth = regrets.mean(1, keepdims=True) + np.zeros_like(regrets)
     right = regrets - smooth
-    for weight in meta_model.WEIGHTS[1:]:
-        assert meta_model._best_weight(regrets, smooth, right / weight) == weight
+    weights = meta_model.WEIGHTS
+    for weight in weights[1:]:
+        assert meta_model._best_weight(regrets, smooth, right / weight, weights) == weight
     noise = 0.3 * random.standard_normal(regrets.shape)
-    assert meta_model._best_weight(regrets, smooth, noise) == 0.0, "not better beyond chance"
-    assert meta_model._best_weight(regrets, smooth, -right) == min(meta_model.WEIGHTS)
+    assert meta_model._best_weight(regrets, smooth, noise, weights) == 0.0, (
+        "not better beyond chance"
+    )
+    assert meta_model._best_weight(regrets, smooth, -right, weights) == 0.0
 
 
 @given(arrays.arrays(np.float64, 5, elements=st.floats(0, 1)))
@@ -189,9 +192,8 @@ def test_inner_folds_keep_data_sets_together(knowledge: Knowledge) -> None:
 
 def test_same_seed_same_model(knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boosting, "ROUNDS", 20)
-    monkeypatch.setattr(meta_model, "WEIGHTS", (0.5,))
     part = knowledge.part(range(4))
-    first, second = (meta_model.fit(part, seed=3, iterations=5) for _ in range(2))
+    first, second = (meta_model.fit(part, 3, 5, weights=(0.5,)) for _ in range(2))
     assert first.booster is not None
     assert second.booster is not None
     assert first.booster.model_to_string() == second.booster.model_to_string()
@@ -202,8 +204,7 @@ def test_without_a_share_there_is_no_booster(
     knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(boosting, "ROUNDS", 5)
-    monkeypatch.setattr(meta_model, "WEIGHTS", (0.0,))
-    fitted = meta_model.fit(knowledge.part(range(4)), iterations=2)
+    fitted = meta_model.fit(knowledge.part(range(4)), iterations=2, weights=(0.0,))
     assert fitted.booster is None
     assert np.isfinite(scores(fitted, knowledge, 0, 0)).all()
 

@@ -66,8 +66,7 @@ def test_save_and_load_give_equal_scores(
 def corrected(knowledge: Knowledge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MetaModel:
     """A meta-model with a share of LightGBM's correction, written to the test's folder."""
     monkeypatch.setattr(boosting, "ROUNDS", 5)
-    monkeypatch.setattr(meta_model, "WEIGHTS", (0.5,))
-    model = meta_model.fit(knowledge.part(range(4)), iterations=2)
+    model = meta_model.fit(knowledge.part(range(4)), iterations=2, weights=(0.5,))
     shipped._write(model, knowledge.part(range(4)), {"adamw": 1.0}, tmp_path)
     return model
 

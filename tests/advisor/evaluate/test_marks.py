@@ -13,7 +13,7 @@ def _report(left_out: str = "data set", **changes: object) -> Report:
         "left_out": left_out, "tasks": 9, "datasets": 9, "methods": (),
         "gap_closed": (0.7, 0.5, 0.9), "weighted_gap_closed": (0.7, 0.5, 0.9),
         "p95_ratio": (1.05, 0.9, 1.3), "coverage": 0.95, "width": 0.4, "rank_correlation": 0.5,
-        "abstained": 0.0, "probe_share": 0.1,
+        "abstained": 0.0, "boosted": 0.0, "probe_share": 0.1,
     }  # fmt: skip
     return Report(
         made_by="advisor evaluate", date="2026-01-02", versions={}, seed=0, recipes=99,

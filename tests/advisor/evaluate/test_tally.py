@@ -23,7 +23,7 @@ def filled(groups: list[str], spreads: list[float], noises: list[float], **regre
     """A tally of those tasks; what is told of the advice does not matter here."""
     count = len(groups)
     tally = Tally(groups=groups, spreads=spreads, noises=noises)
-    for name in ("covered", "widths", "correlations", "abstained", "shares"):
+    for name in ("covered", "widths", "correlations", "abstained", "boosted", "shares"):
         getattr(tally, name).extend([0.5] * count)
     names = {"advice": (ADVISED, 1), "single": (SINGLE_BEST, 1), "best": (BEST_KNOWN, 7)}
     for short, values in regrets.items():
