@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from knowledge_base.readers.arrays import Arrays, Integers, ReadMember
 from knowledge_base.readers.columns import Cells, Columns
-from knowledge_base.readers.frames import frame_columns
+from knowledge_base.readers.frames import frame_columns, named_columns
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,7 @@ class Ratings:
 
     def __call__(self, read: ReadMember) -> Arrays:
         """The ratings (N,), and tokens (N, 2): the user in [0, users), then the item above."""
-        columns = frame_columns(read(self.member))
-        if absent := {self.user, self.item, self.rating} - columns.keys():
-            raise ValueError(f"{self.member} has no columns {', '.join(sorted(absent))}")
-        users, items, ratings = (columns[name] for name in (self.user, self.item, self.rating))
+        users, items, ratings = named_columns(self.member, read, self.user, self.item, self.rating)
         popular = _most_frequent(items, self.items)
         rows = np.flatnonzero(np.isin(items, popular))
         active = _most_frequent(users[rows], self.users)

@@ -1,24 +1,18 @@
 """Tables that pandas pickled, read without pandas and without trust in the pickle.
 
-A pickle is a program: it may name anything that Python can import, and call it. Here it may name
-only what a saved frame is made of, and gets stand-ins of this file for that, which hold values and
-do nothing else. Whatever else it names is refused before it is looked up.
-
 Source: the pickle of a frame of pandas 2 holds a block manager; a block holds the values of
 some columns of one type as an array (columns, rows) and the places of these columns.
 """
 
 from __future__ import annotations
 
-import io
-import pickle
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-_NUMBERS = frozenset({"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"})
+from knowledge_base.readers.arrays import ReadMember
+from knowledge_base.readers.restricted_pickle import Name, SavedArray, StandIn, read_pickle
 
 
 def frame_columns(content: bytes) -> dict[str, NDArray[Any]]:
@@ -35,99 +29,35 @@ def frame_columns(content: bytes) -> dict[str, NDArray[Any]]:
         ValueError: The bytes are no pickled frame, or name something that a frame is not made of.
 
     Example:
+        >>> import pickle
         >>> frame_columns(pickle.dumps(print))
         Traceback (most recent call last):
-        ValueError: a pickled frame may not name builtins.print
+        ValueError: a pickle may not name builtins.print here
     """
-    try:
-        frame = _FrameUnpickler(io.BytesIO(content)).load()
-        if not isinstance(frame, _Frame):
-            raise ValueError(f"a pickled {type(frame).__name__} is no data frame")
-        return frame.columns()
-    except (
-        pickle.UnpicklingError, ArithmeticError, AttributeError, EOFError, LookupError, TypeError
-    ) as error:  # fmt: skip
-        # what broken bytes make a reader of opcodes, or a stand-in that gets nonsense, raise
-        raise ValueError(f"not a pickled data frame: {error}") from error
+    return read_pickle(content, PANDAS_STAND_INS, _columns)
 
 
-class _StandIn:
-    """Base of the stand-ins, all of them classes.
-
-    A pickle may set attributes of what has no `__setstate__` of its own, a class among it, and
-    would so change what later pickles meet. Here it is refused.
-    """
-
-    def __setstate__(self, state: Any) -> None:
-        """Refuse a state where a saved frame has none."""
-        raise ValueError(f"a pickled frame may not change a {type(self).__name__}")
+def named_columns(member: str, read: ReadMember, *names: str) -> list[NDArray[Any]]:
+    """Some columns of the frame in a file; ValueError where it lacks one."""
+    columns = frame_columns(read(member))
+    if absent := set(names) - columns.keys():
+        raise ValueError(f"{member} has no columns {', '.join(sorted(absent))}")
+    return [columns[name] for name in names]
 
 
-class _Type(_StandIn):
-    """Stands for a number type of numpy, or for its type of objects ("O8")."""
-
-    def __init__(self, code: str, align: bool = False, copy: bool = True) -> None:
-        self.code = code
-        self.order = "="
-
-    def __setstate__(self, state: Sequence[Any]) -> None:
-        """Keep the byte order; the rest of the state is of structured types."""
-        self.order = state[1] if state[1] in ("<", ">") else "="
-
-    def numbers(self) -> np.dtype[Any]:
-        """The type, if it is one of numbers."""
-        if self.code not in _NUMBERS:
-            raise ValueError(f"a pickled frame may not hold values of type {self.code!r}")
-        return np.dtype(self.order + self.code)
-
-
-class _Array(_StandIn):
-    """Stands for an array of numpy, which is made empty and filled when its state comes."""
-
-    def __init__(self, kind: object, shape: tuple[int, ...], code: bytes) -> None:
-        self.values: NDArray[Any] = np.empty(0)
-
-    def __setstate__(self, state: tuple[int, tuple[int, ...], _Type, bool, Any]) -> None:
-        """Take over shape, type, whether columns come first, and cells: a list, or bytes."""
-        _, shape, kind, columns_first, cells = state
-        if kind.code.startswith("O"):
-            if not isinstance(cells, list):
-                raise ValueError("a pickled array of objects has no list of them")
-            flat = np.empty(len(cells), dtype=object)
-            flat[:] = cells
-        else:
-            flat = np.frombuffer(cells, dtype=kind.numbers())
-        self.values = flat.reshape(shape, order="F" if columns_first else "C")
-
-
-class _Buffer(_StandIn):
-    """Stands for an array of numpy that is made of its bytes at once."""
-
-    def __init__(
-        self, buffer: bytes, kind: _Type, shape: tuple[int, ...], order: Literal["C", "F"]
-    ) -> None:
-        self.values: NDArray[Any] = np.frombuffer(buffer, kind.numbers()).reshape(
-            shape, order=order
-        )
-
-
-class _Class(_StandIn):
-    """Stands for a class that a pickle only names."""
-
-
-class _Index(_StandIn):
+class _Index(StandIn):
     """Stands for an index: the names of the columns, or of the rows, which are not looked at."""
 
     def __init__(self, kind: object, parts: Mapping[str, Any]) -> None:
         self.names = parts["data"].values.tolist() if "data" in parts else []
 
 
-class _Block(_StandIn):
+class _Block(StandIn):
     """Stands for a block: values (columns, rows) and the places of its columns in the frame."""
 
-    def __init__(
-        self, values: _Array | _Buffer, placement: slice | _Array | _Buffer, dimensions: int
-    ) -> None:
+    def __init__(self, values: SavedArray, placement: slice | SavedArray, dimensions: int) -> None:
+        if values.values.dtype.kind in "SU":
+            raise ValueError("a pickled block holds strings of one length, which no frame does")
         self.values = values.values
         self.placement = placement
 
@@ -138,7 +68,7 @@ class _Block(_StandIn):
         return [int(place) for place in self.placement.values]
 
 
-class _Manager(_StandIn):
+class _Manager(StandIn):
     """Stands for a block manager: its blocks, and the indexes of columns and of rows."""
 
     def __init__(self, blocks: Sequence[_Block], axes: Sequence[_Index]) -> None:
@@ -146,54 +76,39 @@ class _Manager(_StandIn):
         self.axes = axes
 
 
-class _Frame(_StandIn):
+class _Frame(StandIn):
     """Stands for a data frame."""
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         """Keep what manages the blocks."""
         self.manager: _Manager = state["_mgr"]
 
-    def columns(self) -> dict[str, NDArray[Any]]:
-        """The columns by name; ValueError where blocks and names do not fit."""
-        names = self.manager.axes[0].names
-        found: list[tuple[int, NDArray[Any]]] = []
-        for block in self.manager.blocks:
-            places = block.places(len(names))
-            if len(places) != len(block.values):
-                raise ValueError(f"a pickled block of {len(block.values)} has {len(places)} places")
-            found += zip(places, block.values, strict=True)
-        places = sorted(place for place, _ in found)
-        if places != list(range(len(names))) or len({cells.shape for _, cells in found}) != 1:
-            raise ValueError(f"a pickled frame of {len(names)} columns has blocks for others")
-        cells = dict(found)
-        return {str(name): cells[place] for place, name in enumerate(names)}
+
+def _columns(frame: object) -> dict[str, NDArray[Any]]:
+    """The columns by name; ValueError where blocks and names do not fit."""
+    if not isinstance(frame, _Frame):
+        raise ValueError(f"a pickled {type(frame).__name__} is no data frame")
+    names = frame.manager.axes[0].names
+    found: list[tuple[int, NDArray[Any]]] = []
+    for block in frame.manager.blocks:
+        places = block.places(len(names))
+        if len(places) != len(block.values):
+            raise ValueError(f"a pickled block of {len(block.values)} has {len(places)} places")
+        found += zip(places, block.values, strict=True)
+    places = sorted(place for place, _ in found)
+    if places != list(range(len(names))) or len({cells.shape for _, cells in found}) != 1:
+        raise ValueError(f"a pickled frame of {len(names)} columns has blocks for others")
+    cells = dict(found)
+    return {str(name): cells[place] for place, name in enumerate(names)}
 
 
-_STAND_INS: dict[str, type] = {
+PANDAS_STAND_INS: dict[str, object] = {
     "builtins.slice": slice,
-    "numpy.dtype": _Type,
-    "numpy.ndarray": _Class,
-    # numpy 2 moved its inner modules
-    "numpy.core.numeric._frombuffer": _Buffer,
-    "numpy._core.numeric._frombuffer": _Buffer,
-    "numpy.core.multiarray._reconstruct": _Array,
-    "numpy._core.multiarray._reconstruct": _Array,
     "pandas.core.frame.DataFrame": _Frame,
     "pandas.core.internals.managers.BlockManager": _Manager,
     "pandas._libs.internals._unpickle_block": _Block,
     "pandas.core.indexes.base._new_Index": _Index,
-    "pandas.core.indexes.base.Index": _Class,
-    "pandas.core.indexes.range.RangeIndex": _Class,
+    "pandas.core.indexes.base.Index": Name(),
+    "pandas.core.indexes.range.RangeIndex": Name(),
 }
-"""All that a pickled frame may name."""
-
-
-class _FrameUnpickler(pickle.Unpickler):
-    """A reader of opcodes that gives stand-ins for what it knows and imports nothing."""
-
-    def find_class(self, module: str, name: str) -> type:
-        """The stand-in; ValueError where there is none."""
-        full = f"{module}.{name}"
-        if full not in _STAND_INS:
-            raise ValueError(f"a pickled frame may not name {full}")
-        return _STAND_INS[full]
+"""What a pickled frame may name beside arrays."""
