@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ Scale: TypeAlias = Literal["columns", "channels", "overall", "none"]
 Floats: TypeAlias = NDArray[np.float32]
 Integers: TypeAlias = NDArray[np.int64]
 ReadMember: TypeAlias = Callable[[str], bytes]
+Item = TypeVar("Item", bound=Hashable)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,3 +78,15 @@ def encode_labels(labels: Sequence[str] | NDArray[Any]) -> tuple[Integers, int]:
     """Class numbers (N,) in the sorted order of the labels, and how many classes there are."""
     names, numbers = np.unique(np.asarray(labels), return_inverse=True)
     return numbers.astype(np.int64), len(names)
+
+
+def labels_of_each(pairs: Iterable[tuple[Item, str]]) -> dict[Item, str]:
+    """The label of each item, in the order in which they first occur.
+
+    No item may be in two parts of a split or have two right answers: one that occurs twice is kept
+    once, and one with two labels is left out.
+    """
+    labels: dict[Item, str | None] = {}
+    for item, label in pairs:
+        labels[item] = label if labels.get(item, label) == label else None
+    return {item: label for item, label in labels.items() if label is not None}

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from knowledge_base.readers.arrays import Arrays, Integers, ReadMember, encode_labels
+from knowledge_base.readers.arrays import (
+    Arrays,
+    Integers,
+    ReadMember,
+    encode_labels,
+    labels_of_each,
+)
 
 PRINTABLE = "\n" + "".join(sorted(string.digits + string.ascii_letters + string.punctuation + " "))
 
@@ -68,13 +74,9 @@ def labelled_strings(pairs: Iterable[tuple[str, str]], length: int) -> Arrays:
     Longer strings are cut to `length`. One that occurs twice is then kept once, and one with two
     labels is left out: no row may be in two parts of a split or have two right answers.
     """
-    labels: dict[str, str | None] = {}
-    for whole, label in pairs:
-        text = whole[:length]
-        labels[text] = label if labels.get(text, label) == label else None
-    kept = [(text, label) for text, label in labels.items() if label is not None]
-    tokens, vocabulary = padded([text for text, _ in kept], length)
-    numbers, classes = encode_labels([label for _, label in kept])
+    labels = labels_of_each((text[:length], label) for text, label in pairs)
+    tokens, vocabulary = padded(list(labels), length)
+    numbers, classes = encode_labels(list(labels.values()))
     return Arrays(tokens, numbers, "classification", classes, vocabulary, scale="none")
 
 

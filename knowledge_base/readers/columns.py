@@ -122,10 +122,7 @@ def _taken(cells: Cells, chosen: NDArray[np.int64]) -> Cells:
 
 def _features(cells: Cells, categorical: bool) -> NDArray[np.float64]:
     """One column of cells as features (N, 1), or (N, categories) of zeros and ones."""
-    if not categorical:
-        try:
-            return np.asarray(cells, dtype=np.float64)[:, None]
-        except ValueError:
-            pass  # not all numbers: categories
+    if not categorical and _are_numbers(cells):
+        return np.asarray(cells, dtype=np.float64)[:, None]
     numbers, count = encode_labels(cells)
     return np.eye(count)[numbers]

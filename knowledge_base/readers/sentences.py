@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from knowledge_base.readers.arrays import Arrays, ReadMember, encode_labels
-from knowledge_base.readers.frames import frame_columns
+from knowledge_base.readers.arrays import Arrays, ReadMember, encode_labels, labels_of_each
+from knowledge_base.readers.frames import named_columns
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 
@@ -72,12 +72,10 @@ class FrameSentences:
         """The texts as tokens (N, length); one that occurs with two labels is left out."""
         pairs: list[tuple[str, str]] = []
         for member in self.members:
-            columns = frame_columns(read(member))
-            if absent := {self.text, self.label} - columns.keys():
-                raise ValueError(f"{member} has no columns {', '.join(sorted(absent))}")
+            columns = named_columns(member, read, self.text, self.label)
             pairs += [
                 (str(text), str(label))
-                for text, label in zip(columns[self.text], columns[self.label], strict=True)
+                for text, label in zip(*columns, strict=True)
                 if not self.labels or label in self.labels
             ]
         return numbered_sentences(pairs, self.length, self.words)
@@ -95,20 +93,16 @@ def numbered_sentences(pairs: Iterable[tuple[str, str]], length: int, words: int
     Raises:
         ValueError: No text is left.
     """
-    labels: dict[tuple[str, ...], str | None] = {}
-    for text, label in pairs:
-        found = tuple(_WORD.findall(text.lower()))[:length]
-        if found:
-            labels[found] = label if labels.get(found, label) == label else None
-    kept = [(found, label) for found, label in labels.items() if label is not None]
-    if not kept:
+    found = ((tuple(_WORD.findall(text.lower()))[:length], label) for text, label in pairs)
+    labels = labels_of_each((sentence, label) for sentence, label in found if sentence)
+    if not labels:
         raise ValueError("there is no labelled sentence")
-    counts = Counter(word for found, _ in kept for word in found)
+    counts = Counter(word for sentence in labels for word in sentence)
     # Ties in the order of the alphabet: the file's own order must not decide.
     frequent = sorted(counts, key=lambda word: (-counts[word], word))[: words - 2]
     numbers = {word: number for number, word in enumerate(frequent, start=2)}
-    tokens = np.zeros((len(kept), length), dtype=np.int64)
-    for row, (found, _) in enumerate(kept):
-        tokens[row, : len(found)] = [numbers.get(word, 1) for word in found]
-    classes, count = encode_labels([label for _, label in kept])
+    tokens = np.zeros((len(labels), length), dtype=np.int64)
+    for row, sentence in enumerate(labels):
+        tokens[row, : len(sentence)] = [numbers.get(word, 1) for word in sentence]
+    classes, count = encode_labels(list(labels.values()))
     return Arrays(tokens, classes, "classification", count, len(frequent) + 2, scale="none")
