@@ -190,7 +190,9 @@ def fit(
     knowledge = knowledge.filled()
     gaussian = fit_gaussian(knowledge, start, iterations)
     smooth, nearest = _left_out(knowledge, gaussian.parameters)
-    boosted = _corrections(knowledge, gaussian.parameters, seed)
+    boosted = np.zeros_like(smooth)
+    if any(weights):
+        boosted = _corrections(knowledge, gaussian.parameters, seed)
     outcomes = outcome_of(knowledge.regrets)
     weight = _best_weight(outcomes, smooth, boosted, weights)
     low, high = _interval(outcomes, _blend(smooth, boosted, weight))

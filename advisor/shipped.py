@@ -109,18 +109,20 @@ def fit_shipped(
     seconds = _relative_seconds(source)
     summary: dict[str, Any] = {}
     start = None
+    weights: Sequence[float] = meta_model.WEIGHTS
     for place, tier in enumerate(known_tiers(source) if tiers is None else tiers):
         known = load_knowledge(tier, source)
         for group in without:
             if group not in {row.group for row in known.rows}:
                 raise unknown_name("a group of data sets", group, {r.group for r in known.rows})
         known = known.part([i for i, row in enumerate(known.rows) if row.group not in without])
-        model = meta_model.fit(known, seed, 40 if start is None else 10, start)
+        model = meta_model.fit(known, seed, 40 if start is None else 10, start, weights)
         if tier == FACTS_ONLY:
             fit_times(known, source, target)
         if place == 0:
             fit_pool(known, target)
-        start = model.gaussian.parameters
+        # LightGBM's share is chosen once: what it is worth differs less by tier than by chance
+        start, weights = model.gaussian.parameters, (model.weight,)
         _write(model, known, seconds, target)
         summary[str(tier)] = {
             "tasks": len(model.names), "recipes": len(model.recipes),

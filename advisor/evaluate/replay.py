@@ -33,6 +33,7 @@ from advisor.portfolio import greedy_portfolio
 from advisor.shipped import known_tiers, tier_within
 from knowledge_base.splits import Fold, load_folds
 from knowledge_base.store import SHIPPED
+from probes.profile import FACTS_ONLY
 
 BUDGET = 0.1
 """Share of one full training that the probes may cost."""
@@ -94,8 +95,11 @@ def _replay_fold(fold: Fold, source: Path, seed: int, with_large: bool) -> tuple
     groups = {row.group for row in base.rows if row.name in fold.test}
 
     def model_at(tier: int) -> MetaModel:
-        if tier not in models:
-            models[tier] = meta_model.fit(ordinary(tier, source).part(train), seed)
+        if tier not in models:  # as the shipped ones are fitted
+            first = tier == FACTS_ONLY
+            weights = meta_model.WEIGHTS if first else (model_at(FACTS_ONLY).weight,)
+            part = ordinary(tier, source).part(train)
+            models[tier] = meta_model.fit(part, seed, weights=weights)
         return models[tier]
 
     def ask(load: Callable[[int, Path], Knowledge], tally: Tally) -> Tally:
