@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from advisor.advice import Candidate, Cost, Expected
+from advisor.candidate_pool import load_pool
 from advisor.candidates import Applicable, applicable
 from advisor.evidence import evidence, nearest_reference
 from advisor.features import Matrix, recipe_matrix, task_features
 from advisor.goal import Goal, order_by_seconds, wanted_level
 from advisor.meta_model import MetaModel
-from advisor.pool import load_pool
 from advisor.shipped import Loaded
 from advisor.times import load_times
 from probes.errors import UserError

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from advisor import meta_model
+from advisor.candidate_pool import fit_pool
 from advisor.features import VERSION, feature_names, optimizer_names
 from advisor.gaussian import OutcomeGaussian
 from advisor.knowledge import Knowledge, load_knowledge
 from advisor.meta_model import MetaModel
-from advisor.pool import fit_pool
 from advisor.times import fit_times
 from knowledge_base.store import SHIPPED, load_profiles, load_recipes, load_runs, read_json
 from knowledge_base.tasks import task_rows

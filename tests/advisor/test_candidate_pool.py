@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import synthetic
 
-from advisor import pool as pools
+from advisor import candidate_pool as pools
+from advisor.candidate_pool import FILE, SIZE, fit_pool, load_pool, near_the_best
 from advisor.features import recipe_matrix
 from advisor.knowledge import Knowledge
-from advisor.pool import FILE, SIZE, fit_pool, load_pool, near_the_best
 from advisor.shipped import FOLDER, fitted_tiers, load_shipped
 from probes.errors import UserError
 

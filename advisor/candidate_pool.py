@@ -27,7 +27,7 @@ from probes.errors import UserError
 from probes.files import write_bytes
 from probes.recipe.schema import Recipe
 
-FILE = "pool.npz"
+FILE = "candidates.npz"
 SIZE = 2000
 """Recipes of a pool, if the knowledge base knows enough to vary."""
 _SCHEMA = 1
