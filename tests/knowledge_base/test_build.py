@@ -195,6 +195,7 @@ def test_profiles_are_taken_once_unless_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("here")
+@pytest.mark.slow
 def test_a_step_of_a_ladder_is_built_and_counts_for_no_fold(tmp_path: Path) -> None:
     store, step = tmp_path / "journal.log", "satimage-mlp-1@width2"
     few = task_row(step).model_copy(update={"steps": 8, "dataset": "wine"})

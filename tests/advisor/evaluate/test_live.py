@@ -96,6 +96,7 @@ def of(results: LiveResults, contender: str, study: int = 0) -> list[Outcome]:
     return sorted(found, key=lambda outcome: outcome.runs)
 
 
+@pytest.mark.slow
 def test_cold_contenders_compete_and_a_second_call_trains_nothing(
     compete: Compete, tmp_path: Path
 ) -> None:
@@ -124,6 +125,7 @@ def test_cold_contenders_compete_and_a_second_call_trains_nothing(
     assert compete("AdamW 1e-3 cosine").outcomes == (copied,)
 
 
+@pytest.mark.slow
 def test_plays_that_are_lost_are_played_again_from_the_journal(
     compete: Compete, tmp_path: Path
 ) -> None:

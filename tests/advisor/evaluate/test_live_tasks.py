@@ -40,6 +40,7 @@ def test_every_task_is_the_knowledge_base_s(task: object) -> None:
     assert 0.0 < getattr(task, "seconds") <= MAX_SECONDS  # noqa: B009
 
 
+@pytest.mark.slow
 def test_targets_are_what_adamw_reaches_in_the_knowledge_base() -> None:
     known = copied_losses()
     for task in live_tasks():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -77,9 +78,9 @@ def report(with_large: Path, fitted_on: list[set[str]]) -> Report:
     module = importlib.import_module("advisor.evaluate.replay")
     fit = meta_model.fit
 
-    def watched(part: Knowledge, *rest: object) -> meta_model.MetaModel:
+    def watched(part: Knowledge, *rest: Any, **named: Any) -> meta_model.MetaModel:
         fitted_on.append({row.name for row in part.rows})
-        return fit(part, *rest)
+        return fit(part, *rest, **named)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(boosting, "ROUNDS", 5)
