@@ -20,6 +20,9 @@ from probes.recipe.schema import Recipe
 
 _NEEDED = ("task", "recipe", "seed", "role", "initial", "final", "test", "diverged",
            "seconds_per_step")  # fmt: skip
+_SERVED = 0.75
+"""Share of the tasks that must have run a recipe of the reference set for it to be learned from: a
+change of normalization cannot serve models without layers to normalize."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,7 @@ def _reference_keys(runs: Sequence[dict[str, Any]]) -> list[str]:
         if run["role"] == "reference":
             keys[run["recipe"]] = keys.get(run["recipe"], 0) + 1
     most = max(keys.values(), default=0)
-    return [key for key, count in keys.items() if count >= 0.8 * most]
+    return [key for key, count in keys.items() if count >= _SERVED * most]
 
 
 def profiled_features(
