@@ -22,7 +22,7 @@ class Expected(Frozen):
     """Predicted normalized regret: 0 the best known, 1 untrained; lower is better.
 
     Attributes:
-        score: The prediction.
+        score: The prediction, raised a little for what is known less of this recipe than of others.
         low: Lower end of the 90 % interval.
         high: Upper end.
     """

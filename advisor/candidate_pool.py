@@ -35,7 +35,7 @@ _BEST = 3
 """Recipes of each known task whose variations may be advised."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pool(Sequence[Recipe]):
     """Recipes with their features; the reference recipes come first, in their order.
 
@@ -46,7 +46,7 @@ class Pool(Sequence[Recipe]):
 
     plain: tuple[dict[str, Any], ...]
     columns: Matrix
-    _read: dict[int, Recipe] = field(default_factory=dict, compare=False)
+    _read: dict[int, Recipe] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Their number."""
@@ -94,7 +94,7 @@ def fit_pool(knowledge: Knowledge, folder: Path) -> None:
         knowledge: The tasks and recipes of the meta-models.
         folder: Of the meta-models.
     """
-    near = near_the_best(knowledge, SIZE - len(knowledge.recipes))
+    near = near_the_best(knowledge, max(0, SIZE - len(knowledge.recipes)))
     recipes = [*knowledge.recipes, *near]
     text = json.dumps([recipe.plain() for recipe in recipes], separators=(",", ":"))
     arrays: dict[str, Any] = {

@@ -19,15 +19,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from advisor.covariance import SIZES, Factors, distances_between, factors, kernel, likelihood
 from advisor.features import Matrix
 
 _PRIOR_WIDTH = 1.0
+_SAME = 1.0 - 1e-6
+"""Kernel above which two recipes have the same features but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,22 @@ class Standard:
         scaled = (np.where(np.isfinite(rows), rows, self.mean) - self.mean) / self.deviation
         clipped: Matrix = np.clip(scaled, -3.0, 3.0)
         return clipped
+
+
+class Outlook(NamedTuple):
+    """What is known of R' recipes on a new task.
+
+    Attributes:
+        mean: (R',) mean outcomes.
+        excess: (R',) standard deviations (Rasmussen & Williams 2006, equation 2.26) less the
+            smallest one of a known recipe: what is not known of the task itself all recipes share,
+            and it decides nothing between them.
+        tried: (R',) whether a known recipe has the same features.
+    """
+
+    mean: Matrix
+    excess: Matrix
+    tried: NDArray[np.bool_]
 
 
 @dataclass
@@ -163,32 +182,28 @@ class OutcomeGaussian:
         result: Matrix = self.level + right @ (self._task_row(task) @ self.weights)
         return result
 
-    def doubt(self, task: Matrix, recipes: Matrix) -> Matrix:
-        """How much less is known of recipes on a new task than of the recipe known best.
-
-        The standard deviation of a recipe's outcome (Rasmussen & Williams 2006, equation 2.26)
-        less the smallest one of a known recipe: what is not known of the task itself, all recipes
-        share, and it decides nothing between them.
+    def outlook(self, task: Matrix, recipes: Matrix) -> Outlook:
+        """What is known of recipes on a new task.
 
         Args:
             task: (p,) its features.
             recipes: (R', q) recipe features, any recipes.
-
-        Returns:
-            (R',) on the scale of the outcomes; a little below 0 at the least.
         """
-        parts = self._parts
+        parts, row = self._parts, self._task_row(task)
         a, b, d, c, _ = np.exp(self.parameters[: len(SIZES)])
-        seen = (self._task_row(task) @ parts.task_basis) ** 2 @ (1.0 / parts.values)
+        seen = (row @ parts.task_basis) ** 2 @ (1.0 / parts.values)
 
         def deviations(rows: Matrix) -> Matrix:
             left = (a + b + d) * (c + 1.0) - (rows @ parts.recipe_basis) ** 2 @ seen
             found: Matrix = self.scale * np.sqrt(np.maximum(left, 0.0))
             return found
 
-        known = deviations(self._known_rows)
-        excess: Matrix = deviations(self._recipe_rows(self.recipe_standard(recipes))) - known.min()
-        return excess
+        rows = self._recipe_rows(self.recipe_standard(recipes))
+        return Outlook(
+            mean=self.level + rows @ (row @ self.weights),
+            excess=deviations(rows) - deviations(self._known_rows).min(),
+            tried=rows.max(1) - c > _SAME,
+        )
 
     @cached_property
     def _known_rows(self) -> Matrix:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -39,13 +39,16 @@ if TYPE_CHECKING:
 
 WEIGHTS = (0.0, 0.25, 0.5, 1.0)
 """Shares of LightGBM's correction that nested validation chooses among."""
-DOUBT = 1.0
-"""Deviations by which a recipe is scored worse for what is known less of it than of the others."""
+CAUTION = 1.0
+"""Deviations by which a recipe is scored worse for what is known less of it than of the one that is
+known best."""
 OFFSET = 0.05
 """What is added to a regret before its logarithm: about the seed-to-seed noise of a good recipe."""
 PORTFOLIO_SIZE = 10
 COVERAGE = 0.9
 _INNER_FOLDS = 6
+_HALVES = 8
+"""Draws of the recipes that are hidden."""
 _WATCHED = 10
 _LOOKED_AT = 400
 """How far down its order a short list is looked for."""
@@ -61,6 +64,7 @@ class MetaModel:
         gaussian: The Gaussian part.
         booster: The LightGBM part; None where its share is 0.
         weight: Share of LightGBM's correction that is added, in [0, 1].
+        surprise: What is added to the outcome of a recipe that no known task ran, at least 0.
         low: What is added to an outcome for the lower end of the interval (at most 0).
         high: The same for the upper end (at least 0).
         floor: Similarity to the nearest known task below which it abstains.
@@ -75,6 +79,7 @@ class MetaModel:
     gaussian: OutcomeGaussian
     booster: lightgbm.Booster | None
     weight: float
+    surprise: float
     low: float
     high: float
     floor: float
@@ -94,10 +99,10 @@ class MetaModel:
     ) -> Matrix:
         """(n,) predicted normalized regrets, any recipes; lower is better.
 
-        A score is the cautious end of what is predicted: the mean, and `DOUBT` deviations for what
-        is known less of a recipe than of the best known one. (Of results that are the better the
-        larger, this is a lower confidence bound.) Scores may lie a little below 0 (by OFFSET at
-        most) or above 1: cut off, the best would tie.
+        A score is the cautious end of what is predicted: the mean, `CAUTION` deviations for what is
+        known less of a recipe than of the one known best, and `surprise` for an untried one. (Of
+        results that are the better the larger, this is a lower confidence bound.) It may lie a
+        little below 0 (by OFFSET at most) or above 1: cut off, the best would tie.
 
         Args:
             task: Features of the task by name.
@@ -108,7 +113,10 @@ class MetaModel:
         """
         vector = np.asarray([task[name] for name in TASK_UNITS])
         smooth = _cautious(
-            self.gaussian, vector, recipe_matrix(recipes) if columns is None else columns
+            self.gaussian,
+            vector,
+            recipe_matrix(recipes) if columns is None else columns,
+            self.surprise,
         )
         if self.booster is None:
             return regret_of(smooth)
@@ -153,9 +161,12 @@ class MetaModel:
         return bool(self.similarities(task).max() < self.floor)
 
 
-def _cautious(gaussian: OutcomeGaussian, task: Matrix, columns: Matrix) -> Matrix:
+def _cautious(
+    gaussian: OutcomeGaussian, task: Matrix, columns: Matrix, surprise: float = 0.0
+) -> Matrix:
     """(n,) the Gaussian's predictions, raised for recipes of which less is known."""
-    raised: Matrix = gaussian.predict(task, columns) + DOUBT * gaussian.doubt(task, columns)
+    found = gaussian.outlook(task, columns)
+    raised: Matrix = found.mean + CAUTION * found.excess + np.where(found.tried, 0.0, surprise)
     return raised
 
 
@@ -177,6 +188,7 @@ def fit(
     iterations: int = 40,
     start: Matrix | None = None,
     weights: Sequence[float] = WEIGHTS,
+    surprise: float | None = None,
 ) -> MetaModel:
     """Fit on a knowledge base (or the training part of a fold).
 
@@ -186,6 +198,8 @@ def fit(
         iterations: Of the Gaussian's hyperparameter search.
         start: Hyperparameters to start from (those of another tier on the same tasks).
         weights: Shares of LightGBM's correction to choose among, ascending.
+        surprise: That of untried recipes, if it is known or none will be scored; else it is
+            estimated.
     """
     knowledge = knowledge.filled()
     gaussian = fit_gaussian(knowledge, start, iterations)
@@ -194,13 +208,17 @@ def fit(
     if any(weights):
         boosted = _corrections(knowledge, gaussian.parameters, seed)
     outcomes = outcome_of(knowledge.regrets)
-    weight = _best_weight(outcomes, smooth, boosted, weights)
+    groups = [row.group for row in knowledge.rows]
+    weight = _best_weight(outcomes, smooth, boosted, weights, groups)
     low, high = _interval(outcomes, _blend(smooth, boosted, weight))
+    if surprise is None:
+        surprise = surprise_of_untried(knowledge, gaussian.parameters, seed)
     return MetaModel(
         tier=knowledge.tier,
         gaussian=gaussian,
         booster=_booster(knowledge, smooth, seed) if weight else None,
         weight=weight,
+        surprise=surprise,
         low=low,
         high=high,
         floor=float(np.quantile(nearest, _FLOOR_QUANTILE)),
@@ -290,6 +308,41 @@ def _left_out(knowledge: Knowledge, parameters: Matrix) -> tuple[Matrix, Matrix]
     return smooth, nearest
 
 
+def surprise_of_untried(knowledge: Knowledge, parameters: Matrix, seed: int) -> float:
+    """How much worse than predicted an untried recipe ends that is predicted to be the best.
+
+    The best of many predictions is better than what comes of it, and more so where nothing was
+    seen. Half of the recipes are hidden, data sets left out, and all recipes scored: where a hidden
+    one comes first, its error is compared with that of the best of the others.
+
+    Args:
+        knowledge: Without missing regrets.
+        parameters: The Gaussian's hyperparameters.
+        seed: Of the halves.
+
+    Returns:
+        The mean difference of the two errors, outcome less score; at least 0.
+    """
+    random, count = np.random.default_rng(seed), len(knowledge.recipes)
+    halves = [np.sort(random.permutation(count)[: count // 2]) for _ in range(_HALVES)]
+    outcomes, found = outcome_of(knowledge.regrets), []
+    for train, test in _inner_folds(knowledge):
+        part = knowledge.part(train)
+        for half in halves:
+            seen = replace(
+                part, recipes=tuple(part.recipes[i] for i in half), regrets=part.regrets[:, half]
+            )
+            gaussian = fit_gaussian(seen, parameters, 0)
+            for i in test:
+                features = knowledge.features[i % len(knowledge.features), i]
+                scores = _cautious(gaussian, features, knowledge.recipe_matrix)
+                first, known = int(scores.argmin()), int(half[scores[half].argmin()])
+                errors = outcomes[i] - scores
+                if first != known:
+                    found.append(float(errors[first] - errors[known]))
+    return max(float(np.mean(found)), 0.0) if found else 0.0
+
+
 def _corrections(knowledge: Knowledge, parameters: Matrix, seed: int) -> Matrix:
     """LightGBM's corrections with each task's data set left out."""
     boosted = np.zeros_like(knowledge.regrets)
@@ -303,14 +356,18 @@ def _corrections(knowledge: Knowledge, parameters: Matrix, seed: int) -> Matrix:
 
 
 def _best_weight(
-    outcomes: Matrix, smooth: Matrix, boosted: Matrix, weights: Sequence[float]
+    outcomes: Matrix,
+    smooth: Matrix,
+    boosted: Matrix,
+    weights: Sequence[float],
+    groups: Sequence[str],
 ) -> float:
     """The smallest share that is not worse than the best one beyond a standard error.
 
     Judged by the squared error of differences among the recipes that matter: those that stand near
     the top with or without the correction, as errors at the bottom change no advice. The standard
-    error is that of the difference between two shares over tasks (Breiman et al. 1984, section
-    3.4.3, for paired errors).
+    error is that of the difference between two shares over groups of data sets (Breiman et al.
+    1984, section 3.4.3, for paired errors).
     """
     centred = outcomes - outcomes.mean(1, keepdims=True)
     top = np.zeros(outcomes.shape, dtype=bool)
@@ -324,7 +381,9 @@ def _best_weight(
             for weight in weights
         ]
     )
-    worse = errors - errors[errors.mean(1).argmin()]
+    names = np.asarray(list(groups))
+    means = np.stack([errors[:, names == name].mean(1) for name in dict.fromkeys(groups)], axis=1)
+    worse = means - means[means.mean(1).argmin()]
     allowed = worse.std(1) / math.sqrt(worse.shape[1])
     return weights[int((worse.mean(1) <= allowed).argmax())]
 

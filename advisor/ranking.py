@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +22,7 @@ from probes.recipe.schema import Recipe
 from probes.task import Task
 
 RANKED = 10
-_DOUBT = (
+_UNTRIED = (
     "no known task ran exactly this recipe: its score is a prediction, raised for what is known "
     "less of it"
 )
@@ -107,7 +107,7 @@ def rank(task: Task, profile: Profile, loaded: Loaded, goal: Goal, memory: int |
         scores = score(pool, columns)
         order = [int(i) for i in scores.argsort(kind="stable")]
         how = "ranked by predicted regret"
-    serving = (i for i in order if test.reason(pool[i]) is None)
+    serving = _distinct(order, pool, test, prepared.batch_size)
     if abstained and shares is None:  # a portfolio's entries complement each other as they are
         chosen = [i for i in serving if test.steps_once(pool[i])][:RANKED]
     else:
@@ -128,6 +128,20 @@ def rank(task: Task, profile: Profile, loaded: Loaded, goal: Goal, memory: int |
     return Ranked(ranking, kept, abstained, f"{likeness}; {how}")
 
 
+def _distinct(
+    order: Iterable[int], pool: Sequence[Recipe], test: Applicable, batch_size: int
+) -> Iterator[int]:
+    """Those of an order that can serve; of two that are one at the task's batch size, the first."""
+    seen: set[str] = set()
+    for index in order:
+        recipe = pool[index]
+        if test.reason(recipe) is None:
+            key = recipe.with_(batch_size=recipe.batch_size or batch_size).key
+            if key not in seen:
+                seen.add(key)
+                yield index
+
+
 def _candidate(
     recipe: Recipe, score: float, share: float | None, loaded: Loaded, similarity: Matrix,
     profile: Profile, test: Applicable, task: Task,
@@ -137,7 +151,7 @@ def _candidate(
     _, same = nearest_reference(model, recipe)
     lines = evidence(model, recipe, similarity, profile.values)
     if not same:
-        lines = (*lines, _DOUBT)
+        lines = (*lines, _UNTRIED)
     return Candidate(
         recipe=recipe.with_(batch_size=recipe.batch_size or prepared.batch_size),
         expected=expected_of(model, score),

@@ -95,11 +95,11 @@ def _replay_fold(fold: Fold, source: Path, seed: int, with_large: bool) -> tuple
     groups = {row.group for row in base.rows if row.name in fold.test}
 
     def model_at(tier: int) -> MetaModel:
-        if tier not in models:  # as the shipped ones are fitted
+        if tier not in models:  # LightGBM's share is chosen as for the shipped ones
             first = tier == FACTS_ONLY
             weights = meta_model.WEIGHTS if first else (model_at(FACTS_ONLY).weight,)
             part = ordinary(tier, source).part(train)
-            models[tier] = meta_model.fit(part, seed, weights=weights)
+            models[tier] = meta_model.fit(part, seed, weights=weights, surprise=0.0)
         return models[tier]
 
     def ask(load: Callable[[int, Path], Knowledge], tally: Tally) -> Tally:

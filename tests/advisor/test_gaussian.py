@@ -78,7 +78,7 @@ def test_prediction_is_the_dense_posterior_mean(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_doubt_is_the_dense_posterior_deviation_beyond_the_best_known(seed: int) -> None:
+def test_excess_is_the_dense_posterior_deviation_beyond_the_best_known(seed: int) -> None:
     small = Small(seed)
     a, b, d, c, s = np.exp(small.parameters[:5])
     x, z = standard(small.tasks, small.tasks), standard(small.recipes, small.recipes)
@@ -98,8 +98,13 @@ def test_doubt_is_the_dense_posterior_deviation_beyond_the_best_known(seed: int)
         return found
 
     expected = deviations(standard(small.recipes, small.new_recipes)) - deviations(z).min()
-    found = small.fit().doubt(small.new_task, small.new_recipes)
-    np.testing.assert_allclose(found, expected, atol=1e-7)
+    gaussian = small.fit()
+    found = gaussian.outlook(small.new_task, small.new_recipes)
+    np.testing.assert_allclose(found.excess, expected, atol=1e-7)
+    np.testing.assert_allclose(found.mean, gaussian.predict(small.new_task, small.new_recipes))
+    assert not found.tried.any()
+    rounded = small.recipes.astype(np.float32).astype(np.float64)
+    assert gaussian.outlook(small.new_task, rounded).tried.all()
 
 
 @pytest.mark.parametrize("seed", range(2))

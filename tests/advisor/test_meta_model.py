@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
@@ -161,14 +162,26 @@ def test_the_share_of_the_correction_follows_its_worth() -> None:
     regrets = random.uniform(size=(8, 30))
     smooth = regrets.mean(1, keepdims=True) + np.zeros_like(regrets)
     right = regrets - smooth
-    weights = meta_model.WEIGHTS
-    for weight in weights[1:]:
-        assert meta_model._best_weight(regrets, smooth, right / weight, weights) == weight
-    noise = 0.3 * random.standard_normal(regrets.shape)
-    assert meta_model._best_weight(regrets, smooth, noise, weights) == 0.0, (
-        "not better beyond chance"
+    chosen = partial(
+        meta_model._best_weight, regrets, smooth, weights=meta_model.WEIGHTS, groups="aabcdefg"
     )
-    assert meta_model._best_weight(regrets, smooth, -right, weights) == 0.0
+    for weight in meta_model.WEIGHTS[1:]:
+        assert chosen(right / weight) == weight
+    noise = 0.3 * random.standard_normal(regrets.shape)
+    assert chosen(noise) == 0.0, "not better beyond chance"
+    assert chosen(-right) == 0.0
+
+
+def test_what_one_data_set_says_often_counts_once() -> None:
+    """A correction that is right on one data set's tasks and useless on the others."""
+    random = np.random.default_rng(0)
+    regrets = random.uniform(size=(12, 30))
+    smooth = np.full_like(regrets, 0.5)
+    boosted = 0.05 * random.standard_normal(regrets.shape)
+    boosted[:8] = 0.3 * (regrets - smooth)[:8]
+    ask = partial(meta_model._best_weight, regrets, smooth, boosted, (0.0, 1.0))
+    assert ask("abcdefghijkl") == 1.0
+    assert ask("aaaaaaaaijkl") == 0.0
 
 
 @given(arrays.arrays(np.float64, 5, elements=st.floats(0, 1)))
@@ -223,13 +236,32 @@ def test_a_recipe_far_from_the_known_ones_is_scored_worse(
     )
     vector = knowledge.features[0, 0]
     columns = recipe_matrix([*known, strange])
-    doubts = model.gaussian.doubt(vector, columns)
-    assert doubts[-1] > doubts[:-1].max()
-    assert doubts[:-1].min() == pytest.approx(0.0, abs=1e-9)
-    means = model.gaussian.predict(vector, columns)
+    outlook = model.gaussian.outlook(vector, columns)
+    assert outlook.tried.tolist() == [True] * len(known) + [False]
+    assert outlook.excess[-1] > outlook.excess[:-1].max()
+    assert outlook.excess[:-1].min() == pytest.approx(0.0, abs=1e-9)
     row = knowledge.rows[0]
     found = plain.scores(named(vector), [*known, strange], row.steps, row.batch_size)
-    raised = meta_model.outcome_of(found) - means
-    np.testing.assert_allclose(raised, meta_model.DOUBT * doubts, atol=1e-9)
+    raised = meta_model.outcome_of(found) - outlook.mean
+    expected = meta_model.CAUTION * outlook.excess
+    expected[-1] += model.surprise
+    np.testing.assert_allclose(raised, expected, atol=1e-9)
     again = plain.scores(named(vector), [*known, strange], row.steps, row.batch_size, columns)
     np.testing.assert_array_equal(again, found)
+
+
+def test_the_surprise_is_that_of_predictions_that_are_too_good(knowledge: Knowledge) -> None:
+    """Every second recipe ends far worse on all tasks than its neighbours let expect."""
+    parameters = meta_model.fit_gaussian(knowledge, iterations=5).parameters
+    honest = meta_model.surprise_of_untried(knowledge, parameters, 0)
+    random = np.random.default_rng(0)
+    worse = np.where(random.uniform(size=knowledge.regrets.shape[1]) < 0.5, 0.6, 0.0)
+    noisy = dataclasses.replace(knowledge, regrets=np.minimum(knowledge.regrets + worse, 1.0))
+    assert 0.0 <= honest < meta_model.surprise_of_untried(noisy, parameters, 0)
+    again = meta_model.surprise_of_untried(knowledge, parameters, 0)
+    assert again == honest
+
+
+def test_a_surprise_that_is_known_is_taken(knowledge: Knowledge) -> None:
+    fitted = meta_model.fit(knowledge, iterations=2, weights=(0.0,), surprise=0.25)
+    assert fitted.surprise == 0.25
