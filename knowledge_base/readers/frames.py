@@ -6,6 +6,7 @@ some columns of one type as an array (columns, rows) and the places of these col
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 
 from knowledge_base.readers.arrays import ReadMember
 from knowledge_base.readers.restricted_pickle import Name, SavedArray, StandIn, read_pickle
+
+_CELLS: set[type] = {str, float, int, bool, type(None)}
+"""What a cell of words may be: a word, or what stands for a missing one."""
 
 
 def frame_columns(content: bytes) -> dict[str, NDArray[Any]]:
@@ -26,7 +30,8 @@ def frame_columns(content: bytes) -> dict[str, NDArray[Any]]:
         whatever the frame has in place of a missing one.
 
     Raises:
-        ValueError: The bytes are no pickled frame, or name something that a frame is not made of.
+        ValueError: The bytes are no pickled frame, or name something that a frame is not made of;
+            two columns have one name, or a cell is no word, number or None.
 
     Example:
         >>> import pickle
@@ -88,10 +93,15 @@ def _columns(frame: object) -> dict[str, NDArray[Any]]:
     """The columns by name; ValueError where blocks and names do not fit."""
     if not isinstance(frame, _Frame):
         raise ValueError(f"a pickled {type(frame).__name__} is no data frame")
-    names = frame.manager.axes[0].names
+    names = [str(name) for name in frame.manager.axes[0].names]
+    if repeated := {name for name, count in Counter(names).items() if count > 1}:
+        raise ValueError(f"a pickled frame has several columns {', '.join(sorted(repeated))}")
     found: list[tuple[int, NDArray[Any]]] = []
     for block in frame.manager.blocks:
         places = block.places(len(names))
+        if block.values.ndim != 2:
+            raise ValueError(f"a pickled block has the shape {block.values.shape}")
+        _refuse_other_cells(block.values)
         if len(places) != len(block.values):
             raise ValueError(f"a pickled block of {len(block.values)} has {len(places)} places")
         found += zip(places, block.values, strict=True)
@@ -99,7 +109,14 @@ def _columns(frame: object) -> dict[str, NDArray[Any]]:
     if places != list(range(len(names))) or len({cells.shape for _, cells in found}) != 1:
         raise ValueError(f"a pickled frame of {len(names)} columns has blocks for others")
     cells = dict(found)
-    return {str(name): cells[place] for place, name in enumerate(names)}
+    return {name: cells[place] for place, name in enumerate(names)}
+
+
+def _refuse_other_cells(values: NDArray[Any]) -> None:
+    """ValueError where objects are no words, numbers or None: stand-ins must not come out."""
+    if values.dtype == object and (others := set(map(type, values.flat)) - _CELLS):
+        kinds = ", ".join(sorted(kind.__name__ for kind in others))
+        raise ValueError(f"a pickled frame may not have cells of the types {kinds}")
 
 
 PANDAS_STAND_INS: dict[str, object] = {

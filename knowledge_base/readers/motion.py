@@ -19,6 +19,10 @@ from knowledge_base.readers.mechanics import Acrobot, CartPole, Pendulum, System
 
 SystemName: TypeAlias = Literal["pendulum", "cart_pole", "acrobot"]
 _Constant: TypeAlias = Callable[[str], float]
+_NUMBER = re.compile(
+    r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)([ \t]*\*[ \t]*pi)?(?=[ \t]*(?:[\r\n,)\]}#`]|\Z))"
+)
+"""A number that stands alone: a line, an argument, or code quoted in documentation ends there."""
 _FINE_STEP = 0.005
 """Seconds; the fastest of these motions is then followed to a millionth of its range."""
 
@@ -107,10 +111,11 @@ def constant(text: str, name: str) -> float:
     """The number that a source first gives to a name: ``name = 0.5`` or ``name = 4 * pi``.
 
     Raises:
-        ValueError: It gives the name no such number.
+        ValueError: It gives the name no number, or the first one is part of a longer expression.
     """
-    pattern = rf"(?<![\w.]){re.escape(name)}\s*=\s*(\d+(?:\.\d*)?)(\s*\*\s*pi\b)?"
-    found = re.search(pattern, text)
+    given = re.search(rf"(?<![\w.]){re.escape(name)}\s*=\s*(?=[\d.+-])", text)
+    # A later number must not take the place of a first one that cannot be read.
+    found = given and _NUMBER.match(text, given.end())
     if found is None:
         raise ValueError(f"the source gives {name} no number")
     return float(found[1]) * (math.pi if found[2] else 1.0)

@@ -52,6 +52,8 @@ class LabelledSentences:
 class FrameSentences:
     """Reader of texts and their labels in two columns of pickled data frames.
 
+    A row whose text or label is no string (a missing one is NaN or None) is left out.
+
     Attributes:
         members: Files, one after the other.
         text: Column of the texts.
@@ -74,8 +76,9 @@ class FrameSentences:
         for member in self.members:
             columns = named_columns(member, read, self.text, self.label)
             pairs += [
-                (str(text), str(label))
+                (text, label)
                 for text, label in zip(*columns, strict=True)
+                if isinstance(text, str) and isinstance(label, str)
                 if not self.labels or label in self.labels
             ]
         return numbered_sentences(pairs, self.length, self.words)

@@ -13,7 +13,10 @@ from pickled_frames import (
     block,
     frame,
     from_buffer,
+    index,
+    named,
     objects,
+    sequence,
     value,
     whole,
     words_frame,
@@ -75,10 +78,20 @@ def test_a_pickle_that_ends_early_is_refused(end: int) -> None:
         frame(["a"], block(np.ones((2, 3)), from_buffer(np.asarray([0, 0])))),
         frame(["a"], block(value(np.asarray([["1", "2"]])), (0, 1, 1))),
         frame(["a"], block(Opcodes(b"K\1"), (0, 1, 1))),
+        frame(["a"], block(objects("x", named("numpy.ndarray")), (0, 1, 1))),
+        frame(["a"], block(objects("x", named("numpy.dtype")), (0, 1, 1))),
+        frame(["a"], block(objects("x", np.ones(2)), (0, 1, 1))),
+        frame(["a"], block(objects("x", from_buffer(np.ones(2))), (0, 1, 1))),
+        frame(["a"], block(objects("x", index(["b"])), (0, 1, 1))),
+        frame(["a"], block(objects("x", sequence(named("numpy.ndarray"))), (0, 1, 1))),
+        frame(["a"], block(np.ones(1), (0, 1, 1))),
+        frame(["a"], block(np.ones((1, 3, 2)), (0, 1, 1))),
+        frame(["a", "a"], block(np.ones((2, 3)), (0, 2, 1))),
     ],
     ids=[
         "text", "list", "no block", "two columns", "lengths", "place", "twice", "strings",
-        "number",
+        "number", "name in a cell", "type in a cell", "array in a cell", "array made at once",
+        "index in a cell", "name in a cell's list", "scalars", "matrices", "one name",
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(content: bytes) -> None:
@@ -124,6 +137,18 @@ def test_texts_of_a_frame_are_numbered_as_lines_are() -> None:
     assert arrays.vocabulary == lines.vocabulary
     with pytest.raises(ValueError, match="no columns heard"):
         FrameSentences(("f",), "heard", "by")(lambda _: content)
+
+
+@pytest.mark.parametrize("gap", [float("nan"), None])
+def test_rows_without_text_or_label_are_left_out(gap: object) -> None:
+    whole_rows = words_frame(said=["good", "bad", "good one"], by=["p", "q", "p"])
+    gaps = words_frame(said=["good", gap, "bad", "fine", "good one"], by=["p", "q", "q", gap, "p"])
+    for labels in ((), ("p", "q")):
+        reader = FrameSentences(("f",), "said", "by", labels)
+        expected, arrays = reader(lambda _: whole_rows), reader(lambda _: gaps)
+        assert arrays.inputs.tolist() == expected.inputs.tolist()
+        assert arrays.targets.tolist() == expected.targets.tolist() == [0, 1, 0]
+        assert (arrays.classes, arrays.vocabulary) == (2, expected.vocabulary)
 
 
 def test_ratings_keep_what_was_rated_most_and_then_who_rated_most_of_it() -> None:

@@ -236,13 +236,29 @@ def test_straight_links_without_weight_turn_as_their_masses_say() -> None:
         ("def made(self, g=10.0):", 10),
         ("    g = 4 * pi", 4 * math.pi),
         ("big = 2\n    g = 1.", 1),
+        ("g = 1e-3\n", 1e-3),
+        ("g = 2.5E+2, 3", 250),
+        ("made(g=9.8  , m=1)", 9.8),
+        ("x[g = 9.8]", 9.8),
+        ("g = 9.8  # 10.0 / 2", 9.8),
+        ("g = 9.8\t#: metres\r\n", 9.8),
+        ("g = 9 * pi\r\n", 9 * math.pi),
+        ("The default is `g = 10.0`.\nmade(g=9.81)", 10),
     ],
 )
 def test_constants_are_read_as_text(text: str, expected: float) -> None:
     assert constant(text, "g") == expected
 
 
-@pytest.mark.parametrize("text", ["", "g = other\n", "gg = 1\n", "g == 3\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "g = other\n", "gg = 1\n", "g == 3\n", "g = 10.0 / 2\n", "g = 2 * other\n",
+        "g = 4 * pi / 2\n", "g = 4 * math.pi\n", "g = 4 * pixels\n", "g = 1_000\n", "g = 0x10\n",
+        "g = 1e-\n", "g = 1e-3 + 1\n", "g = 3 if heavy else 4\n", "g = 10.0 / 2\ng = 3\n",
+        "g = -3\ng = 3\n", "g = .5\ng = 3\n",
+    ],
+)  # fmt: skip
 def test_a_missing_constant_is_a_broken_file(text: str) -> None:
     with pytest.raises(ValueError, match="gives g no number"):
         constant(text, "g")
