@@ -22,15 +22,12 @@ from functools import cached_property
 from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from advisor.covariance import SIZES, Factors, distances_between, factors, kernel, likelihood
 from advisor.features import Matrix
 
 _PRIOR_WIDTH = 1.0
-_SAME = 1.0 - 1e-6
-"""Kernel above which two recipes have the same features but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +69,10 @@ class Outlook(NamedTuple):
         excess: (R',) standard deviations (Rasmussen & Williams 2006, equation 2.26) less the
             smallest one of a known recipe: what is not known of the task itself all recipes share,
             and it decides nothing between them.
-        tried: (R',) whether a known recipe has the same features.
     """
 
     mean: Matrix
     excess: Matrix
-    tried: NDArray[np.bool_]
 
 
 @dataclass
@@ -202,7 +197,6 @@ class OutcomeGaussian:
         return Outlook(
             mean=self.level + rows @ (row @ self.weights),
             excess=deviations(rows) - deviations(self._known_rows).min(),
-            tried=rows.max(1) - c > _SAME,
         )
 
     @cached_property

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -47,8 +47,6 @@ OFFSET = 0.05
 PORTFOLIO_SIZE = 10
 COVERAGE = 0.9
 _INNER_FOLDS = 6
-_HALVES = 8
-"""Draws of the recipes that are hidden."""
 _WATCHED = 10
 _LOOKED_AT = 400
 """How far down its order a short list is looked for."""
@@ -64,7 +62,6 @@ class MetaModel:
         gaussian: The Gaussian part.
         booster: The LightGBM part; None where its share is 0.
         weight: Share of LightGBM's correction that is added, in [0, 1].
-        surprise: What is added to the outcome of a recipe that no known task ran, at least 0.
         low: What is added to an outcome for the lower end of the interval (at most 0).
         high: The same for the upper end (at least 0).
         floor: Similarity to the nearest known task below which it abstains.
@@ -79,7 +76,6 @@ class MetaModel:
     gaussian: OutcomeGaussian
     booster: lightgbm.Booster | None
     weight: float
-    surprise: float
     low: float
     high: float
     floor: float
@@ -99,10 +95,10 @@ class MetaModel:
     ) -> Matrix:
         """(n,) predicted normalized regrets, any recipes; lower is better.
 
-        A score is the cautious end of what is predicted: the mean, `CAUTION` deviations for what is
-        known less of a recipe than of the one known best, and `surprise` for an untried one. (Of
-        results that are the better the larger, this is a lower confidence bound.) It may lie a
-        little below 0 (by OFFSET at most) or above 1: cut off, the best would tie.
+        A score is the cautious end of what is predicted: the mean, and `CAUTION` deviations for
+        what is known less of a recipe than of the one known best. (Of results that are the better
+        the larger, this is a lower confidence bound.) It may lie a little below 0 (by OFFSET at
+        most) or above 1: cut off, the best would tie.
 
         Args:
             task: Features of the task by name.
@@ -112,12 +108,9 @@ class MetaModel:
             columns: (n, q) what ``features.recipe_matrix`` has for the recipes, if it is at hand.
         """
         vector = np.asarray([task[name] for name in TASK_UNITS])
-        smooth = _cautious(
-            self.gaussian,
-            vector,
-            recipe_matrix(recipes) if columns is None else columns,
-            self.surprise,
-        )
+        if columns is None:
+            columns = recipe_matrix(recipes)
+        smooth = _cautious(self.gaussian, vector, columns)
         if self.booster is None:
             return regret_of(smooth)
         rows = feature_rows(task, recipes, steps, batch_size)
@@ -161,12 +154,10 @@ class MetaModel:
         return bool(self.similarities(task).max() < self.floor)
 
 
-def _cautious(
-    gaussian: OutcomeGaussian, task: Matrix, columns: Matrix, surprise: float = 0.0
-) -> Matrix:
+def _cautious(gaussian: OutcomeGaussian, task: Matrix, columns: Matrix) -> Matrix:
     """(n,) the Gaussian's predictions, raised for recipes of which less is known."""
     found = gaussian.outlook(task, columns)
-    raised: Matrix = found.mean + CAUTION * found.excess + np.where(found.tried, 0.0, surprise)
+    raised: Matrix = found.mean + CAUTION * found.excess
     return raised
 
 
@@ -188,7 +179,6 @@ def fit(
     iterations: int = 40,
     start: Matrix | None = None,
     weights: Sequence[float] = WEIGHTS,
-    surprise: float | None = None,
 ) -> MetaModel:
     """Fit on a knowledge base (or the training part of a fold).
 
@@ -198,8 +188,6 @@ def fit(
         iterations: Of the Gaussian's hyperparameter search.
         start: Hyperparameters to start from (those of another tier on the same tasks).
         weights: Shares of LightGBM's correction to choose among, ascending.
-        surprise: That of untried recipes, if it is known or none will be scored; else it is
-            estimated.
     """
     knowledge = knowledge.filled()
     gaussian = fit_gaussian(knowledge, start, iterations)
@@ -211,14 +199,11 @@ def fit(
     groups = [row.group for row in knowledge.rows]
     weight = _best_weight(outcomes, smooth, boosted, weights, groups)
     low, high = _interval(outcomes, _blend(smooth, boosted, weight))
-    if surprise is None:
-        surprise = surprise_of_untried(knowledge, gaussian.parameters, seed)
     return MetaModel(
         tier=knowledge.tier,
         gaussian=gaussian,
         booster=_booster(knowledge, smooth, seed) if weight else None,
         weight=weight,
-        surprise=surprise,
         low=low,
         high=high,
         floor=float(np.quantile(nearest, _FLOOR_QUANTILE)),
@@ -306,41 +291,6 @@ def _left_out(knowledge: Knowledge, parameters: Matrix) -> tuple[Matrix, Matrix]
             smooth[i] = _cautious(gaussian, features, knowledge.recipe_matrix)
             nearest[i] = gaussian.similarity(features).max()
     return smooth, nearest
-
-
-def surprise_of_untried(knowledge: Knowledge, parameters: Matrix, seed: int) -> float:
-    """How much worse than predicted an untried recipe ends that is predicted to be the best.
-
-    The best of many predictions is better than what comes of it, and more so where nothing was
-    seen. Half of the recipes are hidden, data sets left out, and all recipes scored: where a hidden
-    one comes first, its error is compared with that of the best of the others.
-
-    Args:
-        knowledge: Without missing regrets.
-        parameters: The Gaussian's hyperparameters.
-        seed: Of the halves.
-
-    Returns:
-        The mean difference of the two errors, outcome less score; at least 0.
-    """
-    random, count = np.random.default_rng(seed), len(knowledge.recipes)
-    halves = [np.sort(random.permutation(count)[: count // 2]) for _ in range(_HALVES)]
-    outcomes, found = outcome_of(knowledge.regrets), []
-    for train, test in _inner_folds(knowledge):
-        part = knowledge.part(train)
-        for half in halves:
-            seen = replace(
-                part, recipes=tuple(part.recipes[i] for i in half), regrets=part.regrets[:, half]
-            )
-            gaussian = fit_gaussian(seen, parameters, 0)
-            for i in test:
-                features = knowledge.features[i % len(knowledge.features), i]
-                scores = _cautious(gaussian, features, knowledge.recipe_matrix)
-                first, known = int(scores.argmin()), int(half[scores[half].argmin()])
-                errors = outcomes[i] - scores
-                if first != known:
-                    found.append(float(errors[first] - errors[known]))
-    return max(float(np.mean(found)), 0.0) if found else 0.0
 
 
 def _corrections(knowledge: Knowledge, parameters: Matrix, seed: int) -> Matrix:

@@ -39,7 +39,7 @@ _WELL_KNOWN = 0.9
 """Share of tasks that must have a profile of a tier for advice to rest on that tier."""
 ENOUGH_RUNS = 30
 """Runs of an optimizer from which its times in the knowledge base are preferred to the prices."""
-_SCHEMA = 3
+_SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -110,25 +110,23 @@ def fit_shipped(
     summary: dict[str, Any] = {}
     start = None
     weights: Sequence[float] = meta_model.WEIGHTS
-    surprise: float | None = None
     for place, tier in enumerate(known_tiers(source) if tiers is None else tiers):
         known = load_knowledge(tier, source)
         for group in without:
             if group not in {row.group for row in known.rows}:
                 raise unknown_name("a group of data sets", group, {r.group for r in known.rows})
         known = known.part([i for i, row in enumerate(known.rows) if row.group not in without])
-        model = meta_model.fit(known, seed, 40 if start is None else 10, start, weights, surprise)
+        model = meta_model.fit(known, seed, 40 if start is None else 10, start, weights)
         if tier == FACTS_ONLY:
             fit_times(known, source, target)
         if place == 0:
             fit_pool(known, target)
-        # both are found once: they differ less by tier than by chance
-        weights, surprise = (model.weight,), model.surprise
-        start = model.gaussian.parameters
+        # LightGBM's share is chosen once: what it is worth differs less by tier than by chance
+        start, weights = model.gaussian.parameters, (model.weight,)
         _write(model, known, seconds, target)
         summary[str(tier)] = {
             "tasks": len(model.names), "recipes": len(model.recipes),
-            "lightgbm_weight": model.weight, "surprise": model.surprise,
+            "lightgbm_weight": model.weight,
             "interval": [model.low, model.high],
         }  # fmt: skip
         report(f"tier {tier}: {len(model.names)} tasks, LightGBM's share {model.weight:.2f}")
@@ -178,7 +176,6 @@ def _write(model: MetaModel, knowledge: Knowledge, seconds: dict[str, float], fo
         "tier": model.tier,
         "gaussian": model.gaussian.to_plain(),
         "weight": model.weight,
-        "surprise": model.surprise,
         "low": model.low,
         "high": model.high,
         "floor": model.floor,
@@ -222,7 +219,6 @@ def load_shipped(tier: int, folder: Path = FOLDER) -> Loaded:
         gaussian=OutcomeGaussian.from_plain(data["gaussian"]),
         booster=_booster(folder / f"booster_{tier}.txt") if data["weight"] else None,
         weight=data["weight"],
-        surprise=data["surprise"],
         low=data["low"],
         high=data["high"],
         floor=data["floor"],

@@ -1,10 +1,11 @@
-"""What it is worth to rank recipes that no known task ran.
+"""What it is worth to rank recipes that no known task ran, and how honest their scores are.
 
 Half of the reference recipes, drawn at random, are taken as untried: the meta-model's Gaussian is
 fitted on the other half, data sets left out, and ranks all. Told for each way of ranking: the mean
-test regret of its first and of the best on validation of its first three, how often the first is
-an untried recipe, and how much more the regret is than when only known recipes are ranked; 95 %
-intervals over groups of data sets.
+test regret of its first and of the best on validation of its first three, and how much more that
+is than when only known recipes are ranked; how often the first is untried, and how much worse than
+its score such a first ends, on the scale log(regret + 0.05). 95 % intervals over groups of data
+sets.
 
     python -m benchmarks.untried [--draws 3] [--folds 10] [--tier 64]
 """
@@ -12,22 +13,25 @@ intervals over groups of data sets.
 from __future__ import annotations
 
 import argparse
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from advisor.evaluate.bootstrap import interval, resampled_weights
 from advisor.evaluate.known import profile_of
 from advisor.features import Matrix
 from advisor.knowledge import Knowledge, load_knowledge
-from advisor.meta_model import DOUBT, fit_gaussian
+from advisor.meta_model import CAUTION, fit_gaussian, outcome_of
 from benchmarks.models import folds_of, reached
 from probes.measures.base import TIERS
 from probes.profile import FACTS_ONLY
 
 KS = (1, 3)
-DEVIATIONS = (0.0, 0.5, DOUBT, 2.0)
 KNOWN = "known recipes alone"
+DEVIATIONS = (0.0, CAUTION, 2.0)
 _SEED = 0
 
 
@@ -39,54 +43,61 @@ def main() -> None:
     parser.add_argument("--tier", type=int, default=64, choices=(FACTS_ONLY, *TIERS))
     chosen = parser.parse_args()
     known = load_knowledge(chosen.tier)
-    random = np.random.default_rng(_SEED)
-    found: dict[str, list[Matrix]] = {}
-    untried: dict[str, list[float]] = {}
+    ways = {f"all, mean + {count:g} deviations": count for count in DEVIATIONS}
+    random, outcomes = np.random.default_rng(_SEED), outcome_of(known.regrets)
+    found: dict[str, list[Matrix]] = defaultdict(list)
+    worse: dict[str, list[float]] = defaultdict(list)
+    count = 0
     for _ in range(chosen.draws):
         half = np.sort(random.permutation(len(known.recipes))[: len(known.recipes) // 2])
-        for name, scores in rankings(known, half, chosen.folds).items():
-            found.setdefault(name, []).append(np.stack([reached(known, scores, k) for k in KS]))
-            served = np.where(np.isfinite(known.regrets), scores, np.inf)
-            untried.setdefault(name, []).append(float(np.isin(served.argmin(1), half).mean()))
+        scores = {name: np.full(known.regrets.shape, np.inf) for name in (KNOWN, *ways)}
+        for task, mean, excess in outlooks(known, half, chosen.folds):
+            served = np.isfinite(known.regrets[task])
+            scores[KNOWN][task, half] = np.where(served, mean, np.inf)[half]
+            for name, deviations in ways.items():
+                row = np.where(served, mean + deviations * excess, np.inf)
+                scores[name][task] = row
+                first = int(row.argmin())
+                if first not in half:
+                    worse[name].append(float(outcomes[task, first] - row[first]))
+        count += len(known.rows)
+        for name, table in scores.items():
+            found[name].append(np.stack([reached(known, table, k) for k in KS]))
     print(f"{len(known.rows)} tasks, {chosen.draws} halves of {len(known.recipes)} recipes\n")
-    print(f"{'ranked':<28}" + "".join(f"k = {k}{'more than known alone':>37}   " for k in KS)
-          + "first untried")  # fmt: skip
+    print(f"{'ranked':<30}{'k = 1':<7}{'more':<27}{'k = 3':<7}{'more':<27}untried first, worse by")
     weights = resampled_weights([row.group for row in known.rows], _SEED)
     alone = np.mean(found[KNOWN], axis=0)
     for name, draws in found.items():
-        mean = np.mean(draws, axis=0)
-        cells = ""
+        mean, cells = np.mean(draws, axis=0), ""
         for place in range(len(KS)):
             more = mean[place] - alone[place]
             low, high = interval(weights @ more)
-            cells += f"{mean[place].mean():.3f}{more.mean():+18.3f} ({low:+.3f} to {high:+.3f})   "
-        print(f"{name:<28}{cells}{1.0 - np.mean(untried[name]):.0%}")
+            cells += f"{mean[place].mean():.3f}  "
+            cells += f"{f'{more.mean():+.3f} ({low:+.3f} to {high:+.3f})':<27}"
+        told = f", {np.mean(worse[name]):+.2f}" if worse[name] else ""
+        print(f"{name:<30}{cells}{len(worse[name]) / count:.0%}{told}")
 
 
-def rankings(known: Knowledge, half: Matrix, folds: int) -> dict[str, Matrix]:
-    """(T, R) scores of all recipes by way of ranking, lower is better.
+def outlooks(
+    known: Knowledge, half: NDArray[np.intp], folds: int
+) -> Iterator[tuple[int, Matrix, Matrix]]:
+    """Task, and (R,) means and excess deviations of all recipes by a Gaussian that knows half.
 
     Args:
         known: The knowledge base.
         half: Positions of the recipes that the Gaussian knows.
-        folds: Parts of the leak groups.
+        folds: Parts of the leak groups, left out in turn.
     """
-    names = [KNOWN, *(f"all, mean + {d:g} deviations" for d in DEVIATIONS)]
-    found = {name: np.full(known.regrets.shape, np.inf) for name in names}
-    columns = known.recipe_matrix
     for test in folds_of([row.group for row in known.rows], folds):
         train = known.part([i for i in range(len(known.rows)) if i not in set(test)]).filled()
-        part = replace(
-            train, recipes=tuple(train.recipes[i] for i in half), regrets=train.regrets[:, half]
+        gaussian = fit_gaussian(
+            replace(
+                train, recipes=tuple(train.recipes[i] for i in half), regrets=train.regrets[:, half]
+            )
         )
-        gaussian = fit_gaussian(part)
         for task in test:
-            profile = profile_of(known, task)
-            mean, doubt = gaussian.predict(profile, columns), gaussian.doubt(profile, columns)
-            found[KNOWN][task, half] = mean[half]
-            for name, deviations in zip(names[1:], DEVIATIONS, strict=True):
-                found[name][task] = mean + deviations * doubt
-    return found
+            outlook = gaussian.outlook(profile_of(known, task), known.recipe_matrix)
+            yield task, outlook.mean, outlook.excess
 
 
 if __name__ == "__main__":

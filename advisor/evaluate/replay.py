@@ -99,7 +99,7 @@ def _replay_fold(fold: Fold, source: Path, seed: int, with_large: bool) -> tuple
             first = tier == FACTS_ONLY
             weights = meta_model.WEIGHTS if first else (model_at(FACTS_ONLY).weight,)
             part = ordinary(tier, source).part(train)
-            models[tier] = meta_model.fit(part, seed, weights=weights, surprise=0.0)
+            models[tier] = meta_model.fit(part, seed, weights=weights)
         return models[tier]
 
     def ask(load: Callable[[int, Path], Knowledge], tally: Tally) -> Tally:

@@ -237,31 +237,11 @@ def test_a_recipe_far_from_the_known_ones_is_scored_worse(
     vector = knowledge.features[0, 0]
     columns = recipe_matrix([*known, strange])
     outlook = model.gaussian.outlook(vector, columns)
-    assert outlook.tried.tolist() == [True] * len(known) + [False]
     assert outlook.excess[-1] > outlook.excess[:-1].max()
     assert outlook.excess[:-1].min() == pytest.approx(0.0, abs=1e-9)
     row = knowledge.rows[0]
     found = plain.scores(named(vector), [*known, strange], row.steps, row.batch_size)
     raised = meta_model.outcome_of(found) - outlook.mean
-    expected = meta_model.CAUTION * outlook.excess
-    expected[-1] += model.surprise
-    np.testing.assert_allclose(raised, expected, atol=1e-9)
+    np.testing.assert_allclose(raised, meta_model.CAUTION * outlook.excess, atol=1e-9)
     again = plain.scores(named(vector), [*known, strange], row.steps, row.batch_size, columns)
     np.testing.assert_array_equal(again, found)
-
-
-def test_the_surprise_is_that_of_predictions_that_are_too_good(knowledge: Knowledge) -> None:
-    """Every second recipe ends far worse on all tasks than its neighbours let expect."""
-    parameters = meta_model.fit_gaussian(knowledge, iterations=5).parameters
-    honest = meta_model.surprise_of_untried(knowledge, parameters, 0)
-    random = np.random.default_rng(0)
-    worse = np.where(random.uniform(size=knowledge.regrets.shape[1]) < 0.5, 0.6, 0.0)
-    noisy = dataclasses.replace(knowledge, regrets=np.minimum(knowledge.regrets + worse, 1.0))
-    assert 0.0 <= honest < meta_model.surprise_of_untried(noisy, parameters, 0)
-    again = meta_model.surprise_of_untried(knowledge, parameters, 0)
-    assert again == honest
-
-
-def test_a_surprise_that_is_known_is_taken(knowledge: Knowledge) -> None:
-    fitted = meta_model.fit(knowledge, iterations=2, weights=(0.0,), surprise=0.25)
-    assert fitted.surprise == 0.25
