@@ -2,9 +2,10 @@
 
 Each is the advice with one thing changed, on every known task with its data set left out. All are
 made by the Gaussian's mean alone: without LightGBM, whose nested folds cost most of a fit, without
-abstention and without caution, which hardly moves recipes that were tried. The Gaussian's hyperparameters (about sixteen numbers) are found once for each change
-on all the tasks that it may use; a fold then conditions on its own tasks. The unchanged advice is
-made in the same way, so that differences say what the change does.
+abstention, and without caution, which hardly moves recipes that were tried. The Gaussian's
+hyperparameters (about sixteen numbers) are found once for each change on all the tasks that it may
+use; a fold then conditions on its own tasks. The unchanged advice is made in the same way, so that
+differences say what the change does.
 """
 
 from __future__ import annotations
