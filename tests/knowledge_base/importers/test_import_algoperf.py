@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from published_files import HEADER, HPARAMS, META, ROWS, trial
 
@@ -236,6 +236,7 @@ def two_trials(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=100, deadline=None)
 @given(corruption=corruptions())
+@example(corruption=("hparams.json", b"BZh"))
 def test_corruption_never_raises(two_trials: Path, corruption: tuple[str, bytes]) -> None:
     file, data = corruption
     bad = trial(two_trials)
@@ -243,8 +244,8 @@ def test_corruption_never_raises(two_trials: Path, corruption: tuple[str, bytes]
     runs, report = read(two_trials)
     assert GOOD in [run.origin for run in runs]
     assert len(runs) == 2 or report.problem_count > 0
-    for problem in report.problems:
-        assert problem.file == str(bad / file)
+    for problem in report.problems:  # of a file that cannot be read the trial is told to lack it
+        assert problem.file in (str(bad / file), str(bad))
         assert problem.line is None or 1 <= problem.line <= data.count(b"\n") + 1
 
 
