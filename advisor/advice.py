@@ -149,7 +149,7 @@ class Advice(Answer):
         """Search on from the ranking with Optuna; see ``advisor.refine.refine``."""
         from advisor.refine import MIN_GAIN, refine
 
-        live = task or self._task
+        live = self._task if task is None else task
         if live is None:
             raise UserError("the task this advice is for", "advice read from a file", "pass task=")
         return refine(

@@ -12,6 +12,7 @@ from probes.recipe import catalogue
 from probes.recipe.choice import NormalizationChoice
 from probes.recipe.compatibility import repaired
 from probes.recipe.normalization import refuse_normalization
+from probes.recipe.parameter_groups import check_trainable
 from probes.recipe.schema import Recipe
 from probes.recipe.space import STOPPING
 from probes.sandbox import differentiable, sandbox
@@ -30,6 +31,9 @@ class Applicable:
 
     Attributes:
         last_failure: Why the last recipe that could not step failed, or None.
+
+    Raises:
+        UserError: The model has nothing to train, or lazy parameters.
     """
 
     def __init__(self, task: Task, max_memory: int | None = None) -> None:
@@ -37,6 +41,7 @@ class Applicable:
         self._model = task.make_model()
         self._refused: dict[NormalizationChoice, str | None] = {}
         self.last_failure: str | None = None
+        check_trainable(self._model)
         parameters = list(self._model.parameters())
         self.weight_bytes = sum(p.numel() * p.element_size() for p in parameters)
 

@@ -22,6 +22,9 @@ from probes.recipe.schema import Recipe
 from probes.task import Task
 
 RANKED = 10
+_LATE = 0.8
+"""Predicted share of the budget above which a target is as good as missed: a run that misses it
+counts at its whole budget, and who is soonest among such tells nothing."""
 _UNTRIED = (
     "no known task ran exactly this recipe: its score is a prediction, raised for what is known "
     "less of it"
@@ -92,8 +95,15 @@ def rank(task: Task, profile: Profile, loaded: Loaded, goal: Goal, memory: int |
         scores = score(pool, columns)
         times = load_times(loaded.folder, model)
         shares = times.predict(model, None if abstained else features, pool, level)
-        order = order_by_seconds(pool, shares, loaded, prepared, profile)
-        how = f"ranked by predicted seconds until {words}"
+        if shares.min() > _LATE:
+            order = [int(i) for i in scores.argsort(kind="stable")]
+            how = (
+                f"hardly any recipe is predicted to reach {words} within the budget: ranked by "
+                "predicted regret (raise the target or the budget)"
+            )
+        else:
+            order = order_by_seconds(pool, shares, loaded, prepared, profile)
+            how = f"ranked by predicted seconds until {words}"
     elif abstained:
         portfolio = [model.recipes[i] for i in model.portfolio]
         pool = [recipe for recipe in portfolio if test.reason(recipe) is None] or known

@@ -44,7 +44,7 @@ def recommend(
     training_step: Callable[..., Any] | None = None,
     batch_size: int | None = None,
     progress: _Say | None = None,
-    models: Path | None = None,
+    models: str | Path | None = None,
     explain: bool = False,
 ) -> Advice:
     """Recommend a training recipe from short probes on your own model and data.
@@ -91,7 +91,7 @@ def recommend(
     prepared = task.prepared
     for note in prepared.notes:
         say(note)
-    folder = models or FOLDER
+    folder = _folder(models)
     tiers = fitted_tiers(folder)
     profile, passes = profile_within(task, limit, tiers, aim, where, seed, begin, say)
     seconds = time.perf_counter() - begin
@@ -117,6 +117,14 @@ def recommend(
     )  # fmt: skip
     advice.attach(task, folder)
     return advice.explained() if explain else advice
+
+
+def _folder(models: str | Path | None) -> Path:
+    if models is None:
+        return FOLDER
+    if not isinstance(models, (str, Path)):
+        raise UserError("models as the path of a folder", repr(models), "change models")
+    return Path(models)
 
 
 def _as_task(

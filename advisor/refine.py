@@ -21,6 +21,7 @@ from advisor.refine_study import (
 )
 from advisor.refine_task import check_same_task, live_facts
 from advisor.tuned import Tuned
+from probes.counts import seed_number
 from probes.device import resolve_device
 from probes.errors import UserError
 from probes.recipe.schema import Recipe
@@ -91,6 +92,11 @@ def refine(
         RuntimeError: Every training failed with one.
     """
     _check(trials, timeout, finalists, fresh_seeds, min_gain)
+    seed = seed_number(seed)
+    if not isinstance(task, Task):
+        raise UserError(
+            "the Task that the advice is for", type(task).__name__, "wrap it: Task(model, data)"
+        )
     begin = time.monotonic()
     deadline = None if timeout is None else begin + timeout
     recipes = tuple(candidate.recipe for candidate in advice.ranking)

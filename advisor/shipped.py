@@ -206,6 +206,8 @@ def load_shipped(tier: int, folder: Path = FOLDER) -> Loaded:
     if not path.exists():
         raise UserError("a fitted meta-model", f"no {path}", "run advisor kb fit")
     data = read_json(path)
+    if not isinstance(data, dict):
+        raise UserError("a fitted meta-model", f"{path} with none", "run advisor kb fit")
     same = (data.get("columns"), data.get("optimizers"), data.get("features")) == (
         feature_names(), optimizer_names(), VERSION,
     )  # fmt: skip

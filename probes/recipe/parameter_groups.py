@@ -36,7 +36,7 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     Raises:
         UserError: The model has nothing to train, or lazy parameters.
     """
-    _check_trainable(model)
+    check_trainable(model)
     return decay_groups(model, weight_decay, _normalizations(model))
 
 
@@ -54,7 +54,7 @@ def split_matrices(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parame
     Raises:
         UserError: The model has nothing to train, or lazy parameters.
     """
-    _check_trainable(model)
+    check_trainable(model)
     return muon_matrices(model, _normalizations(model))
 
 
@@ -119,7 +119,12 @@ def _normalizations(model: nn.Module) -> tuple[nn.Module, ...]:
     return tuple(module for _, module, _ in normalization_layers(model))
 
 
-def _check_trainable(model: nn.Module) -> None:
+def check_trainable(model: nn.Module) -> None:
+    """Refuse a model with nothing to train, or with parameters that have no shape yet.
+
+    Raises:
+        UserError: It is one.
+    """
     parameters = list(model.parameters())
     if any(isinstance(p, nn.parameter.UninitializedParameter) for p in parameters):
         raise UserError(

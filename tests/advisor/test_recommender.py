@@ -305,3 +305,39 @@ def test_bad_input(ask: Ask, args: Any, settings: dict[str, Any], message: str) 
     with pytest.raises(UserError, match=message) as raised:
         ask(*args, **settings)
     assert "\n" not in str(raised.value), "one line"
+
+
+def test_a_folder_may_be_a_text_and_nothing_else(ask: Ask, models_folder: Path) -> None:
+    told = recommend(net(), (INPUTS, CLASSES), steps=200, batch_size=8, models=str(models_folder))
+    assert told.ranking
+    with pytest.raises(UserError, match="path of a folder"):
+        recommend(net(), (INPUTS, CLASSES), steps=200, models=3)  # type: ignore[arg-type]
+
+
+def test_lazy_layers_are_refused_before_anything_is_counted(ask: Ask) -> None:
+    lazy = nn.Sequential(nn.LazyLinear(4), nn.ReLU(), nn.LazyLinear(3))
+    with pytest.raises(UserError, match="run one batch through it first"):
+        ask(lazy, (INPUTS, CLASSES))
+
+
+def test_a_target_out_of_reach_is_said(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("advisor.ranking._LATE", 0.0)  # every time is too late
+    advice = ask(net(1), (INPUTS, REALS), goal="fastest", target=1e-9)
+    well_formed(advice)
+    assert "hardly any recipe is predicted to reach a validation loss of 1e-09" in advice.reason
+    scores = [candidate.expected.score for candidate in advice.ranking]
+    assert scores == sorted(scores)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [({"task": nn.Linear(2, 2)}, "wrap it: Task"), ({"seed": 1.5}, "seed as a whole number"),
+     ({"seed": -1}, "seed as a whole number"), ({"seed": "a"}, "seed as a whole number")],
+    ids=["module", "fraction", "negative", "text"],
+)  # fmt: skip
+def test_refine_refuses_what_is_no_task_and_no_seed(
+    ask: Ask, wrong: dict[str, Any], words: str
+) -> None:
+    advice = ask(net(), (INPUTS, CLASSES))
+    with pytest.raises(UserError, match=words):
+        advice.refine(trials=1, **wrong)

@@ -131,6 +131,12 @@ def test_missing_and_torn_models_are_the_users_errors(tmp_path: Path) -> None:
         load_shipped(16, tmp_path)
 
 
+def test_json_that_is_no_model_is_the_users_error(tmp_path: Path) -> None:
+    (tmp_path / "meta_model_16.json").write_text("[]")
+    with pytest.raises(UserError, match="advisor kb fit"):
+        load_shipped(16, tmp_path)
+
+
 def test_an_unknown_group_to_leave_out_is_refused(base: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="did you mean wine"):
         fit_shipped(base, tmp_path / "models", tiers=(0,), without=("digits", "wina"))
