@@ -94,6 +94,7 @@ def form(chosen: str) -> Callable[..., str]:
     return lambda task, members, **settings: chosen if len(members) > 1 else "single"
 
 
+@pytest.mark.slow
 def test_a_worker_gives_back_what_it_has_finished(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("probes.stacked.choose", form("single"))
     recipes = [adamw(1e-3), MUON, adamw(1e-2)]
@@ -110,6 +111,7 @@ def test_a_worker_gives_back_what_it_has_finished(monkeypatch: pytest.MonkeyPatc
     assert sorted(done) == sorted(recipe.key for recipe in recipes)
 
 
+@pytest.mark.slow
 def test_a_stack_comes_back_at_once_and_the_others_are_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -80,6 +80,7 @@ def test_steps_in_the_heading_spend_the_same_samples(batch_size, expected):
     assert f"total_steps = {expected}  # the budget" in text
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.text(max_size=40))
 def test_any_task_name_leaves_a_file_that_parses(name):
