@@ -7,9 +7,7 @@ on the knowledge base alone: they are made, and their features worked out, when 
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,11 +18,10 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from advisor.array_file import Arrays, check_identity, read_arrays, write_arrays
 from advisor.candidates import neighbours
 from advisor.features import VERSION, Matrix, feature_names, optimizer_names, recipe_matrix
 from advisor.knowledge import Knowledge
-from probes.errors import UserError
-from probes.files import write_bytes
 from probes.recipe.schema import Recipe
 
 FILE = "candidates.npz"
@@ -102,9 +99,7 @@ def fit_pool(knowledge: Knowledge, folder: Path) -> None:
         "columns": recipe_matrix(recipes).astype(np.float32),
         **_identity([recipe.key for recipe in knowledge.recipes]),
     }
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    write_bytes(folder / FILE, buffer.getvalue())
+    write_arrays(folder / FILE, arrays)
     _read.cache_clear()
 
 
@@ -119,12 +114,8 @@ def load_pool(folder: Path, recipes: Sequence[Recipe]) -> Pool:
         UserError: It is not there, cannot be read, or goes with other recipes or features.
     """
     pool, identity = _read(folder)
-    for name, value in _identity([recipe.key for recipe in recipes]).items():
-        if name not in identity or not np.array_equal(identity[name], value):
-            raise UserError(
-                "recipes that go with the meta-model", f"{folder / FILE} of another",
-                "run advisor kb fit",
-            )  # fmt: skip
+    wanted = _identity([recipe.key for recipe in recipes])
+    check_identity(folder / FILE, "recipes that go with the meta-model", identity, wanted)
     return pool
 
 
@@ -138,15 +129,13 @@ def _identity(keys: Sequence[str]) -> dict[str, NDArray[Any]]:
 
 
 @lru_cache(maxsize=8)
-def _read(folder: Path) -> tuple[Pool, dict[str, NDArray[Any]]]:
-    path = folder / FILE
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            arrays = {name: data[name] for name in data}
-        plain = json.loads(arrays["recipes"].tobytes())
-        columns = arrays["columns"].astype(np.float64)
-        if len(plain) != len(columns):
-            raise ValueError(f"{len(plain)} recipes, features of {len(columns)}")
-        return Pool(tuple(plain), columns), arrays
-    except (OSError, EOFError, TypeError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError("recipes to advise", f"{path} ({error})", "run advisor kb fit") from None
+def _read(folder: Path) -> tuple[Pool, Arrays]:
+    return read_arrays(folder / FILE, "recipes to advise", _pool_of)
+
+
+def _pool_of(arrays: Arrays) -> Pool:
+    plain = json.loads(arrays["recipes"].tobytes())
+    columns = arrays["columns"].astype(np.float64)
+    if len(plain) != len(columns):
+        raise ValueError(f"{len(plain)} recipes, features of {len(columns)}")
+    return Pool(tuple(plain), columns)

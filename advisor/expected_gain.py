@@ -20,7 +20,7 @@ from scipy.stats import norm
 
 from advisor.feature_table import RECIPE_GROUPS, RECIPE_UNITS
 from advisor.features import Matrix, recipe_matrix
-from advisor.gaussian import Standard
+from advisor.standard import Standard
 from knowledge_base.reference import reference_recipes
 from probes.recipe.schema import Recipe
 

@@ -10,7 +10,6 @@ unlike anything known.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from advisor.boosting import fit_booster, predict_booster
+from advisor.calibration import best_weight, blended, interval_offsets
 from advisor.feature_table import TASK_UNITS
 from advisor.features import (
     Matrix,
@@ -45,9 +45,7 @@ known best."""
 OFFSET = 0.05
 """What is added to a regret before its logarithm: about the seed-to-seed noise of a good recipe."""
 PORTFOLIO_SIZE = 10
-COVERAGE = 0.9
 _INNER_FOLDS = 6
-_WATCHED = 10
 _LOOKED_AT = 400
 """How far down its order a short list is looked for."""
 _FLOOR_QUANTILE = 0.02
@@ -114,7 +112,7 @@ class MetaModel:
         if self.booster is None:
             return regret_of(smooth)
         rows = feature_rows(task, recipes, steps, batch_size)
-        return regret_of(_blend(smooth, predict_booster(self.booster, rows), self.weight))
+        return regret_of(blended(smooth, predict_booster(self.booster, rows), self.weight))
 
     def interval(self, score: float) -> tuple[float, float]:
         """The 90 % interval around a score, within [0, 1]."""
@@ -197,8 +195,8 @@ def fit(
         boosted = _corrections(knowledge, gaussian.parameters, seed)
     outcomes = outcome_of(knowledge.regrets)
     groups = [row.group for row in knowledge.rows]
-    weight = _best_weight(outcomes, smooth, boosted, weights, groups)
-    low, high = _interval(outcomes, _blend(smooth, boosted, weight))
+    weight = best_weight(outcomes, smooth, boosted, weights, groups)
+    low, high = interval_offsets(outcomes, blended(smooth, boosted, weight))
     return MetaModel(
         tier=knowledge.tier,
         gaussian=gaussian,
@@ -261,12 +259,6 @@ def _booster(knowledge: Knowledge, smooth: Matrix, seed: int) -> lightgbm.Booste
     return fit_booster(np.concatenate(rows), centred.ravel(), seed)
 
 
-def _blend(smooth: Matrix, boosted: Matrix, weight: float) -> Matrix:
-    """The Gaussian's prediction with a share of the correction."""
-    blended: Matrix = smooth + weight * boosted
-    return blended
-
-
 def _inner_folds(knowledge: Knowledge) -> list[tuple[list[int], list[int]]]:
     """(train, test) tasks, data sets kept together."""
     groups = list(dict.fromkeys(row.group for row in knowledge.rows))
@@ -303,50 +295,3 @@ def _corrections(knowledge: Knowledge, parameters: Matrix, seed: int) -> Matrix:
             features = knowledge.features[i % len(knowledge.features), i]
             boosted[i] = predict_booster(booster, knowledge.pair_rows(i, features))
     return boosted
-
-
-def _best_weight(
-    outcomes: Matrix,
-    smooth: Matrix,
-    boosted: Matrix,
-    weights: Sequence[float],
-    groups: Sequence[str],
-) -> float:
-    """The smallest share that is not worse than the best one beyond a standard error.
-
-    Judged by the squared error of differences among the recipes that matter: those that stand near
-    the top with or without the correction, as errors at the bottom change no advice. The standard
-    error is that of the difference between two shares over groups of data sets (Breiman et al.
-    1984, section 3.4.3, for paired errors).
-    """
-    centred = outcomes - outcomes.mean(1, keepdims=True)
-    top = np.zeros(outcomes.shape, dtype=bool)
-    for part in (smooth, smooth + boosted):
-        ranks = part.argsort(1).argsort(1)
-        top |= ranks < 2 * _WATCHED
-    level = smooth - smooth.mean(1, keepdims=True)
-    errors = np.stack(
-        [
-            np.where(top, (_blend(level, boosted, weight) - centred) ** 2, 0.0).sum(1) / top.sum(1)
-            for weight in weights
-        ]
-    )
-    names = np.asarray(list(groups))
-    means = np.stack([errors[:, names == name].mean(1) for name in dict.fromkeys(groups)], axis=1)
-    worse = means - means[means.mean(1).argmin()]
-    allowed = worse.std(1) / math.sqrt(worse.shape[1])
-    return weights[int((worse.mean(1) <= allowed).argmax())]
-
-
-def _interval(outcomes: Matrix, predicted: Matrix) -> tuple[float, float]:
-    """Split-conformal offsets: quantiles of the error on each task's first recipe.
-
-    One error a task, as tasks are what is drawn anew; the upper end is the error of rank
-    ceil((T + 1) (1 - a / 2)) of T, the lower end likewise (Vovk et al. 2005).
-    """
-    first = predicted.argmin(1)
-    errors = np.sort((outcomes - predicted)[np.arange(len(first)), first])
-    tail = (1.0 - COVERAGE) / 2.0
-    rank = min(math.ceil((len(errors) + 1) * (1.0 - tail)), len(errors))
-    low, high = errors[len(errors) - rank], errors[rank - 1]
-    return min(float(low), 0.0), max(float(high), 0.0)

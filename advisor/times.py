@@ -8,8 +8,6 @@ of the times are predicted from tasks and recipes as regrets are, with hyperpara
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from advisor.array_file import Arrays, check_identity, read_arrays, write_arrays
 from advisor.feature_table import TASK_UNITS
 from advisor.features import Matrix, recipe_matrix
 from advisor.knowledge import Knowledge
@@ -28,8 +27,6 @@ from knowledge_base.reference import COPIED
 from knowledge_base.stages import REPEAT_SEEDS
 from knowledge_base.store import load_runs
 from knowledge_base.target_time import time_to_target
-from probes.errors import UserError
-from probes.files import write_bytes
 from probes.recipe.schema import Recipe
 
 FILE = "times.npz"
@@ -143,15 +140,13 @@ def fit_times(knowledge: Knowledge, source: Path, folder: Path) -> None:
         folder: Of the meta-models.
     """
     found = times_of(knowledge, source)
-    buffer = io.BytesIO()
     arrays: dict[str, Any] = {
         "logs": found.logs.astype(np.float16), "parameters": found.parameters,
         **_identity(
             [row.name for row in knowledge.rows], [recipe.key for recipe in knowledge.recipes]
         ),
     }  # fmt: skip
-    np.savez_compressed(buffer, **arrays)
-    write_bytes(folder / FILE, buffer.getvalue())
+    write_arrays(folder / FILE, arrays)
     _read.cache_clear()
 
 
@@ -167,13 +162,7 @@ def load_times(folder: Path, model: MetaModel) -> Times:
     """
     times, identity = _read(folder)
     wanted = _identity(model.names, [recipe.key for recipe in model.recipes])
-    if not all(
-        name in identity and np.array_equal(identity[name], value) for name, value in wanted.items()
-    ):
-        raise UserError(
-            "times of the meta-model's tasks and recipes", f"{folder / FILE} of others",
-            "run advisor kb fit",
-        )  # fmt: skip
+    check_identity(folder / FILE, "times of the meta-model's tasks and recipes", identity, wanted)
     return times
 
 
@@ -186,11 +175,9 @@ def _identity(tasks: Sequence[str], recipes: Sequence[str]) -> dict[str, NDArray
 
 
 @lru_cache(maxsize=8)
-def _read(folder: Path) -> tuple[Times, dict[str, NDArray[Any]]]:
-    path = folder / FILE
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            arrays = {name: data[name] for name in data}
-        return Times(arrays["logs"].astype(np.float64), arrays["parameters"]), arrays
-    except (OSError, EOFError, TypeError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError("times of known runs", f"{path} ({error})", "run advisor kb fit") from None
+def _read(folder: Path) -> tuple[Times, Arrays]:
+    return read_arrays(folder / FILE, "times of known runs", _times_of)
+
+
+def _times_of(arrays: Arrays) -> Times:
+    return Times(arrays["logs"].astype(np.float64), arrays["parameters"])

@@ -30,9 +30,9 @@ from advisor.evaluate.bootstrap import interval, resampled_weights
 from advisor.evaluate.known import profile_of
 from advisor.feature_table import TASK_UNITS
 from advisor.features import Matrix
-from advisor.gaussian import Standard
 from advisor.knowledge import Knowledge, load_knowledge
 from advisor.meta_model import WEIGHTS, fit, fit_gaussian, outcome_of
+from advisor.standard import Standard
 from probes.measures.base import TIERS
 from probes.profile import FACTS_ONLY
 from probes.recipe.schema import Recipe

@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from advisor.covariance import distances_between, likelihood
-from advisor.gaussian import OutcomeGaussian, Standard
+from advisor.gaussian import OutcomeGaussian
+from advisor.standard import Standard
 
 Matrix = NDArray[np.float64]
 TASK_GROUPS, RECIPE_GROUPS = [[0, 1], [2]], [[0], [1]]
