@@ -179,6 +179,27 @@ class OutcomeGaussian:
         dz = distances_between(self.recipes, self.recipes, self.recipe_groups)
         return factors(self.parameters, dx, dz, len(self.task_groups))
 
+    def covariance(self, task: Matrix) -> Matrix:
+        """(R, R) covariance of the known recipes' outcomes on a new task, given the known ones.
+
+        Without the noise of a single run; see Rasmussen & Williams 2006, equation 2.26.
+
+        Args:
+            task: (p,) its features.
+        """
+        parts = self._parts
+        a, b, d, _, _ = np.exp(self.parameters[: len(SIZES)])
+        seen = (self._task_row(task) @ parts.task_basis) ** 2 @ (1.0 / parts.values)
+        turned = self._known_rows @ parts.recipe_basis
+        left = (a + b + d) * self._known_rows - (turned * seen) @ turned.T
+        covariance: Matrix = self.scale**2 * left
+        return covariance
+
+    @property
+    def noise(self) -> float:
+        """Variance of a single run's outcome about what is modelled, on the outcomes' scale."""
+        return float(self.scale**2 * np.exp(self.parameters[4]))
+
     def correlation(self, recipes: Matrix) -> Matrix:
         """(R', R') correlation of the outcomes of recipes on one task, before any is known.
 

@@ -78,31 +78,44 @@ def test_prediction_is_the_dense_posterior_mean(seed: int) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-7)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_excess_is_the_dense_posterior_deviation_beyond_the_best_known(seed: int) -> None:
-    small = Small(seed)
+def dense_covariance(small: Small, recipes: Matrix) -> Matrix:
+    """Posterior covariance of standardized recipes' outcomes on the new task, without noise."""
     a, b, d, c, s = np.exp(small.parameters[:5])
     x, z = standard(small.tasks, small.tasks), standard(small.recipes, small.recipes)
-    covariance = np.kron(
+    known = np.kron(
         a + b * kernel(x, x, TASK_GROUPS, small.parameters[5:7]) + d * np.eye(5),
         c + kernel(z, z, RECIPE_GROUPS, small.parameters[7:]) + 1e-6 * np.eye(4),
     ) + s * np.eye(20)
     row = a + b * kernel(
         standard(small.tasks, small.new_task[None]), x, TASK_GROUPS, small.parameters[5:7]
     )
+    cross = np.kron(row, c + kernel(recipes, z, RECIPE_GROUPS, small.parameters[7:]))
+    prior = (a + b + d) * (c + kernel(recipes, recipes, RECIPE_GROUPS, small.parameters[7:]))
+    found: Matrix = small.regrets.var() * (prior - cross @ np.linalg.solve(known, cross.T))
+    return found
 
-    def deviations(recipes: Matrix) -> Matrix:
-        rows = c + kernel(recipes, z, RECIPE_GROUPS, small.parameters[7:])
-        cross = np.kron(row, rows)
-        explained = (cross * np.linalg.solve(covariance, cross.T).T).sum(1)
-        found: Matrix = small.regrets.std() * np.sqrt((a + b + d) * (c + 1) - explained)
-        return found
 
-    expected = deviations(standard(small.recipes, small.new_recipes)) - deviations(z).min()
+@pytest.mark.parametrize("seed", range(4))
+def test_excess_is_the_dense_posterior_deviation_beyond_the_best_known(seed: int) -> None:
+    small = Small(seed)
+    new, known = (
+        np.sqrt(np.diag(dense_covariance(small, standard(small.recipes, recipes))))
+        for recipes in (small.new_recipes, small.recipes)
+    )
     gaussian = small.fit()
     found = gaussian.outlook(small.new_task, small.new_recipes)
-    np.testing.assert_allclose(found.excess, expected, atol=1e-7)
+    np.testing.assert_allclose(found.excess, new - known.min(), atol=1e-7)
     np.testing.assert_allclose(found.mean, gaussian.predict(small.new_task, small.new_recipes))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_covariance_is_the_dense_posterior_covariance(seed: int) -> None:
+    small = Small(seed)
+    gaussian = small.fit()
+    expected = dense_covariance(small, standard(small.recipes, small.recipes))
+    np.testing.assert_allclose(gaussian.covariance(small.new_task), expected, atol=1e-7)
+    noise = small.regrets.var() * np.exp(small.parameters[4])
+    assert gaussian.noise == pytest.approx(noise)
 
 
 @pytest.mark.parametrize("seed", range(2))
