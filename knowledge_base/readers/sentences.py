@@ -27,6 +27,8 @@ class LabelledSentences:
         length: Words a sentence; longer ones are cut.
         words: Size of the vocabulary, those that occur most often; with 0 for the padding at the
             end and 1 for every other word.
+        distinct: Whether sentences that only unknown words tell apart are one; see
+            `numbered_sentences`.
     """
 
     members: tuple[str, ...]
@@ -34,6 +36,7 @@ class LabelledSentences:
     coarse: bool = True
     length: int = 24
     words: int = 2000
+    distinct: bool = True
 
     def __call__(self, read: ReadMember) -> Arrays:
         """The sentences as tokens (N, length); one that occurs with two labels is left out."""
@@ -45,7 +48,7 @@ class LabelledSentences:
                 if self.coarse and self.label_first:
                     label = label.partition(":")[0]
                 pairs.append((rest, label))
-        return numbered_sentences(pairs, self.length, self.words)
+        return numbered_sentences(pairs, self.length, self.words, self.distinct)
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,9 @@ class FrameSentences:
         return numbered_sentences(pairs, self.length, self.words)
 
 
-def numbered_sentences(pairs: Iterable[tuple[str, str]], length: int, words: int) -> Arrays:
+def numbered_sentences(
+    pairs: Iterable[tuple[str, str]], length: int, words: int, distinct: bool = True
+) -> Arrays:
     """Texts with labels as tokens (N, length), in the order in which they first occur.
 
     Args:
@@ -92,20 +97,28 @@ def numbered_sentences(pairs: Iterable[tuple[str, str]], length: int, words: int
             left out, and so is an empty one.
         length: Words a text; longer ones are cut.
         words: Size of the vocabulary with 0 for padding and 1 for words that are not in it.
+        distinct: Whether what holds of texts, once each and none with two labels, holds of their
+            rows of tokens too: words that are not in the vocabulary are all the same there.
 
     Raises:
         ValueError: No text is left.
     """
     found = ((tuple(_WORD.findall(text.lower()))[:length], label) for text, label in pairs)
     labels = labels_of_each((sentence, label) for sentence, label in found if sentence)
-    if not labels:
-        raise ValueError("there is no labelled sentence")
-    counts = Counter(word for sentence in labels for word in sentence)
     # Ties in the order of the alphabet: the file's own order must not decide.
+    counts = Counter(word for sentence in labels for word in sentence)
     frequent = sorted(counts, key=lambda word: (-counts[word], word))[: words - 2]
     numbers = {word: number for number, word in enumerate(frequent, start=2)}
-    tokens = np.zeros((len(labels), length), dtype=np.int64)
-    for row, sentence in enumerate(labels):
-        tokens[row, : len(sentence)] = [numbers.get(word, 1) for word in sentence]
-    classes, count = encode_labels(list(labels.values()))
+    rows = [
+        (tuple(numbers.get(word, 1) for word in sentence), label)
+        for sentence, label in labels.items()
+    ]
+    if distinct:
+        rows = list(labels_of_each(rows).items())
+    if not rows:
+        raise ValueError("there is no labelled sentence")
+    tokens = np.zeros((len(rows), length), dtype=np.int64)
+    for place, (row, _) in enumerate(rows):
+        tokens[place, : len(row)] = row
+    classes, count = encode_labels([label for _, label in rows])
     return Arrays(tokens, classes, "classification", count, len(frequent) + 2, scale="none")

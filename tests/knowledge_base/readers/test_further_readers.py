@@ -161,6 +161,17 @@ def test_sentences_are_numbers_of_their_words() -> None:
     assert (arrays.classes, arrays.vocabulary) == (2, 5)
 
 
+def test_sentences_that_only_unknown_words_tell_apart_are_one() -> None:
+    # of the words only "see" is known; a bird and a wolf are the same with different labels
+    lines = ["A see cat", "A see dog", "B see see", "A see see see", "A bird see", "B wolf see"]
+    text = "\n".join([*lines, "B see hen see", "B see hen see"])
+    found = LabelledSentences(("s",), length=4, words=3)(files(s=text))
+    assert found.inputs.tolist() == [[2, 1, 0, 0], [2, 2, 0, 0], [2, 2, 2, 0], [2, 1, 2, 0]]
+    assert found.targets.tolist() == [0, 1, 0, 1], "once each, and no row with two answers"
+    kept = LabelledSentences(("s",), length=4, words=3, distinct=False)(files(s=text))
+    assert len(kept.inputs) == 7, "only the sentence that is there twice goes"
+
+
 def test_sentences_labelled_by_file_lose_those_in_both() -> None:
     read = files(a="good film .\nbad film .\n", b="bad film .\n\nno film .\n")
     arrays = LabelledSentences(("a", "b"), label_first=False)(read)

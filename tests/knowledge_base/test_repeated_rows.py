@@ -1,0 +1,35 @@
+"""No row of tokens is trained on and tested on: a model could know its answer by heart."""
+
+from __future__ import annotations
+
+import pytest
+from at_hand import on_disk
+
+from knowledge_base.datasets import DATASETS, load, split
+
+TOKENS = ("text", "molecule", "biology", "recommendation")
+"""Modalities whose inputs are tokens."""
+KNOWN = {
+    "trec": 178, "fly_coding": 1, "fly_next_base": 1, "wiki_characters": 1, "python_source": 2,
+}  # fmt: skip
+"""Repeated rows at most, of recorded data sets, which stay as they are: questions that only unknown
+words tell apart, and windows of text that happen to be alike."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", [row.name for row in DATASETS.values() if row.modality in TOKENS]
+)  # fmt: skip
+def test_no_row_of_tokens_is_in_two_parts(name: str) -> None:
+    if not on_disk(name):
+        pytest.skip("its data are not on this machine")
+    arrays = load(name)
+    assert arrays.vocabulary is not None
+    parts = split(arrays, 0)
+    train, validation, test = (
+        [row.tobytes() for row in part.inputs]
+        for part in (parts.train, parts.validation, parts.test)
+    )
+    pairs = ((validation, set(train)), (test, set(train)), (test, set(validation)))
+    repeated = sum(row in others for rows, others in pairs for row in rows)
+    assert repeated <= KNOWN.get(name, 0)
