@@ -134,6 +134,12 @@ class Task:
                 "a loss as a name or a callable of (outputs, targets)", type(loss).__name__,
                 "use a name such as cross_entropy or mse, a callable, or leave it out",
             )  # fmt: skip
+        if inspect.isclass(loss):
+            kind = f"{'nn.' if loss.__module__.startswith('torch.nn.') else ''}{loss.__name__}"
+            raise UserError(
+                "a loss as a name or a callable of (outputs, targets)", f"the class {kind}",
+                f"make one of it: {kind}()",
+            )  # fmt: skip
         if autocast not in (None, "bfloat16"):
             raise UserError("autocast as 'bfloat16' or None", repr(autocast), "change it")
         self.model, self.train, self.validation, self.test = model, train, validation, test

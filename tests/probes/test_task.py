@@ -258,6 +258,11 @@ BAD: dict[str, tuple[Callable[[], Task], tuple[str, ...]]] = {
     "outputs": (lambda: Task(mlp(), (INPUTS, INPUTS[:, 0])), ("one output per target",)),
     "loss name": (lambda: Task(mlp(), GOOD, loss="cross_entropi"), ("did you mean",)),
     "loss type": (lambda: Task(mlp(), GOOD, loss=3), ("loss", "int")),
+    "loss class": (
+        lambda: Task(mlp(), GOOD, loss=nn.CrossEntropyLoss),
+        ("the class nn.CrossEntropyLoss", "make one of it: nn.CrossEntropyLoss()"),
+    ),
+    "own loss class": (lambda: Task(mlp(), GOOD, loss=Constant), ("make one of it: Constant()",)),
     "metric name": (lambda: Task(mlp(), GOOD, metric="acuracy"), ("did you mean",)),
     "model": (lambda: Task("net", GOOD), ("torch.nn.Module", "str")),
     "data": (lambda: Task(mlp(), "train.csv"), ("DataLoader", "str")),
