@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from advisor.pruning import make_pruner
-from probes.errors import UserError
+from probes.errors import UserError, shown
 from probes.recipe.schema import Recipe
 from probes.sandbox import sandbox
 from probes.task import Task
@@ -87,8 +87,13 @@ def open_study(storage: str | Path | None, name: str, seed: int) -> Study:
         seed: Seeds the sampler; a study that goes on samples on, it does not repeat itself.
 
     Raises:
-        UserError: The storage cannot be opened.
+        UserError: The storage is neither of these, or cannot be opened.
     """
+    if storage is not None and not isinstance(storage, (str, Path)):
+        raise UserError(
+            "a storage as a database URL or the path of a journal file, or None", shown(storage),
+            "change storage",
+        )  # fmt: skip
     import optuna
     from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -23,8 +24,19 @@ from advisor import refine_study
 from advisor.refine import refine
 from advisor.refine_space import Neighbourhood
 from advisor.refine_study import open_study, study_name
+from probes.errors import UserError
 
 pytestmark = WHOLE_SEARCHES
+
+
+@pytest.mark.parametrize("storage", [5, True, b"trials.db", ["trials.db"]])
+def test_a_storage_is_a_text_or_a_path(
+    storage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="a storage as a database URL or the path of a journal"):
+        refine(make_advice(GOOD), make_task(), trials=1, storage=storage, **SMALL)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
