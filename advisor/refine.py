@@ -104,7 +104,7 @@ def refine(
     if not top:
         raise UserError("advice with a ranking", "an empty one", "run recommend again")
     prepared = task.prepared
-    check_same_task(advice.task, task)
+    check_same_task(advice, task)
     where = _device(device, advice.task.device)
     with quiet():
         study = open_study(storage, study_name(task, advice.task), seed)

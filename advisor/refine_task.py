@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from torch import nn
+from torch.nn.parameter import is_lazy
+
 from advisor.answer import TaskFacts
 from probes.errors import UserError
+from probes.measures.data_facts import input_dimensions, known_length
+from probes.sandbox import sandbox
 from probes.task import Task
+
+if TYPE_CHECKING:
+    from advisor.advice import Advice
+
+_MEASURED = {
+    "model.parameters": "parameters of the model",
+    "data.input_dimensions": "numbers an input",
+}
+"""What a profile of any tier holds that another model or other data change."""
 
 
 def live_facts(task: Task, device: str) -> TaskFacts:
@@ -14,8 +30,6 @@ def live_facts(task: Task, device: str) -> TaskFacts:
         task: The task.
         device: Where it is trained.
     """
-    from probes.measures.data_facts import known_length
-
     prepared = task.prepared
     metric = prepared.objective.metric
     return TaskFacts(
@@ -26,18 +40,44 @@ def live_facts(task: Task, device: str) -> TaskFacts:
     )  # fmt: skip
 
 
-def check_same_task(advised: TaskFacts, task: Task) -> None:
+def check_same_task(advice: Advice, task: Task) -> None:
     """Refuse a task that differs in more than its budget, name and device.
 
+    The model is known by its number of parameters and the data by the numbers of an input: another
+    activation, initialization or order of the rows passes. What the advice does not tell (one of
+    an older release, a loader that does not know its length) is not compared.
+
     Raises:
-        UserError: It has another loss, metric, batch size or number of training samples.
+        UserError: It has another loss, metric, batch size or number of training samples, or
+            another model or other inputs.
     """
-    live = live_facts(task, advised.device)
+    advised, live = advice.task, live_facts(task, advice.task.device)
     for name in ("loss", "train_samples", "batch_size", "metric"):
         before, now = getattr(advised, name), getattr(live, name)
         unknown = name == "train_samples" and None in (before, now)
         if before != now and not unknown:
-            raise UserError(
-                "the task this advice was made for", f"one whose {name} is {now} and not {before}",
-                "run recommend for this task",
-            )  # fmt: skip
+            raise _another(f"whose {name} is {now} and not {before}")
+    values = advice.profile.get("values")
+    for name, size in _sizes(task).items():
+        known = values.get(name) if isinstance(values, dict) else None
+        if isinstance(known, (int, float)) and known != size:
+            raise _another(f"with {size} {_MEASURED[name]} and not {known:.0f}")
+
+
+def _sizes(task: Task) -> dict[str, int]:
+    """The values of a profile that tell models and data apart, as they are now.
+
+    Inputs of a loader may be padded batch by batch, so only those in memory are measured.
+    """
+    with sandbox(task.train, task.validation, task.test):
+        model = task.model if isinstance(task.model, nn.Module) else task.make_model()
+        numbers = input_dimensions(task.prepared.train)
+    ran = (parameter for parameter in model.parameters() if not is_lazy(parameter))
+    sizes = {"model.parameters": sum(parameter.numel() for parameter in ran)}
+    return sizes if numbers is None else {**sizes, "data.input_dimensions": numbers}
+
+
+def _another(how: str) -> UserError:
+    return UserError(
+        "the task this advice was made for", f"one {how}", "run recommend for this task"
+    )

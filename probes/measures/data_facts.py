@@ -125,6 +125,18 @@ def _read(samples: Samples, batch_size: int, seed: int) -> list[Batch]:
     return list(islice(samples.ordered(batch_size), max(1, limit // batch_size)))
 
 
+def input_dimensions(samples: Samples) -> int | None:
+    """Numbers a sample, as ``data.input_dimensions``; None where reading a sample may cost much."""
+    if not isinstance(samples, IndexedSamples) or not samples.in_memory:
+        return None
+    inputs = _named_tensors(_parts(samples.take(torch.tensor([0])))[0])
+    return _dimensions(inputs) if inputs else None
+
+
+def _dimensions(inputs: dict[str, Tensor]) -> int:
+    return sum(tensor[0].numel() for tensor in inputs.values())
+
+
 def _parts(batch: Batch) -> tuple[Any, Any]:
     """Inputs and targets; no targets where only a training step knows them."""
     try:
@@ -150,14 +162,13 @@ def _input_facts(batches: list[dict[str, Tensor]], seed: int) -> dict[str, float
     first = batches[0]
     if not first:
         return {}
-    dimensions = float(sum(tensor[0].numel() for tensor in first.values()))
     real = {k: t for k, t in first.items() if t.is_floating_point() or t.is_complex()}
     if real:
         main = max(real, key=lambda key: real[key][0].numel())
     else:
         main = max(first, key=lambda key: int(first[key].max()))
     parts = [batch[main] for batch in batches if main in batch]
-    facts = {"input_dimensions": dimensions, "input_rank": float(parts[0].dim() - 1)}
+    facts = {"input_dimensions": float(_dimensions(first)), "input_rank": float(parts[0].dim() - 1)}
     is_tokens = parts[0].dtype in _TOKEN_TYPES and parts[0].dim() <= 2
     facts["tokens"] = float(is_tokens)
     if is_tokens:

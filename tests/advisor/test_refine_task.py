@@ -13,9 +13,13 @@ from refine_cases import (
     make_advice,
     make_task,
 )
+from torch import nn
 
+from advisor.advice import Advice
 from advisor.refine import refine
+from advisor.refine_task import _sizes, check_same_task
 from probes.errors import UserError
+from probes.profile import take_profile
 from probes.task import Task
 
 pytestmark = WHOLE_SEARCHES
@@ -59,3 +63,52 @@ def test_a_changed_budget_passes_and_the_answer_tells_the_live_facts() -> None:
     assert (facts.name, facts.steps, facts.batch_size, facts.train_samples, facts.device) == (
         "tiny", 8, 16, 120, "cpu",
     )  # fmt: skip
+
+
+def made_for(model: int, inputs: int) -> Advice:
+    """Advice whose profile has these sizes of the model and of an input."""
+    values = {"model.parameters": float(model), "data.input_dimensions": float(inputs)}
+    return make_advice(GOOD).model_copy(update={"profile": {"tier": 0, "values": values}})
+
+
+PARAMETERS = 5 * 8 + 8 + 8 * 3 + 3
+"""Of the model of ``make_task``, whose inputs are five numbers."""
+
+
+@pytest.mark.parametrize(
+    ("advice", "said"),
+    [(made_for(PARAMETERS + 8, 5), f"with {PARAMETERS} parameters of the model and not 83"),
+     (made_for(PARAMETERS, 784), "with 5 numbers an input and not 784")],
+    ids=["model", "inputs"],
+)  # fmt: skip
+def test_advice_for_another_model_or_other_inputs_is_refused(advice: Advice, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        check_same_task(advice, make_task())
+
+
+@pytest.mark.parametrize(
+    "profile", [{}, {"values": {}}, {"values": {"model.parameters": None}}, {"values": None}]
+)
+def test_what_an_advice_does_not_tell_is_not_compared(profile: dict[str, Any]) -> None:
+    check_same_task(make_advice(GOOD).model_copy(update={"profile": profile}), make_task())
+
+
+def test_what_changes_neither_model_nor_data_passes() -> None:
+    task = make_task()
+    (inputs, targets), advice = task.train, made_for(PARAMETERS, 5)
+    order = torch.arange(len(inputs)).flip(0)
+    check_same_task(advice, other_task(train=(inputs[order], targets[order])))
+    check_same_task(advice, other_task(train=(inputs.double(), targets)))
+
+    def smooth() -> nn.Module:
+        return nn.Sequential(nn.Linear(5, 8), nn.GELU(), nn.Dropout(0.1), nn.Linear(8, 3))
+
+    task.model = smooth
+    check_same_task(advice, task)
+
+
+def test_the_sizes_are_those_that_a_profile_measures() -> None:
+    task = make_task()
+    values = take_profile(task, tier=0).values
+    assert _sizes(task) == {name: values[name] for name in _sizes(task)}
+    assert len(_sizes(task)) == 2
