@@ -72,6 +72,26 @@ def profile_within(
     return profile, spent
 
 
+def paid_tier(task: Task, limit: Budget, tiers: Sequence[int], goal: Goal) -> int:
+    """The largest of some tiers that ``profile_within`` would take if it were fitted.
+
+    Of a budget in seconds it is the largest that could be tried, however long a pass takes.
+
+    Args:
+        task: What would be measured.
+        limit: The whole budget.
+        tiers: Tiers to choose from.
+        goal: With "fastest" it is always 0.
+    """
+    steps = task.prepared.steps
+    if goal.name == "fastest":
+        return FACTS_ONLY
+    if limit.share is None:
+        return tier_within(max(steps // 2, TIERS[0]), tiers)
+    passes = limit.share * steps
+    return tier_within(passes_for_profile(passes, steps, tiers, lambda: least_passes(task)), tiers)
+
+
 def _with_untrained_loss(task: Task, profile: Profile, seed: int, device: str) -> Profile:
     """The profile with the validation loss before training, which a target is compared with.
 

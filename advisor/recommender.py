@@ -11,14 +11,15 @@ import torch
 from torch import nn
 
 from advisor.advice import Advice, ProbeCost
-from advisor.answer import TaskFacts
 from advisor.budget import parse_budget
+from advisor.caveats import constant_targets, lacking_tier
 from advisor.goal import parse_goal, parse_memory
-from advisor.profiling import profile_within
+from advisor.profiling import paid_tier, profile_within
 from advisor.race import race
 from advisor.race_run import Left
 from advisor.ranking import rank
-from advisor.shipped import FOLDER, fitted_tiers, load_shipped
+from advisor.refine_task import live_facts
+from advisor.shipped import FOLDER, fitted_tiers, lacking_tiers, load_shipped
 from probes.device import resolve_device
 from probes.errors import UserError
 from probes.sandbox import sandbox
@@ -73,7 +74,9 @@ def recommend(
         explain: Fill ``Advice.explanation``, which takes about half a second.
 
     Returns:
-        The ranking with expected regret, cost and evidence. Nothing of yours is changed.
+        The ranking with expected regret, cost and evidence. Nothing of yours is changed. Its
+        ``reason`` also says where there is nothing to learn because every training target is the
+        same, and where ``models`` lacks a meta-model that the budget could pay for.
 
     Raises:
         UserError: Something handed over is wrong.
@@ -102,18 +105,23 @@ def recommend(
     left = Left.of(limit, prepared.steps, passes, begin)
     raced = race(task, ranked, aim, loaded.model, profile, left, seed=seed, say=say)
     ranked, passes, seconds = raced[0], passes + raced[1], seconds + raced[2]
+    caveats = [
+        caveat
+        for caveat in (
+            lacking_tier(profile.tier, paid_tier(task, limit, lacking_tiers(folder), aim), folder),
+            constant_targets(task, seed),
+        )
+        if caveat is not None
+    ]
+    for caveat in caveats:
+        say(caveat)
     advice = Advice(
-        task=TaskFacts(
-            name=task.name, loss=prepared.objective.loss_name,
-            metric=None if prepared.objective.metric is None else prepared.objective.metric.name,
-            batch_size=prepared.batch_size, steps=prepared.steps,
-            train_samples=_length(task), device=where, notes=prepared.notes,
-        ),
+        task=live_facts(task, where),
         profile=profile.model_dump(mode="json", by_alias=True),
         ranking=ranked.candidates,
         probe=ProbeCost(passes=passes, seconds=seconds, share=passes / prepared.steps),
         abstained=ranked.abstained,
-        reason=ranked.reason,
+        reason="; ".join([ranked.reason, *caveats]),
     )  # fmt: skip
     advice.attach(task, folder)
     return advice.explained() if explain else advice
@@ -157,9 +165,3 @@ def _load_optimizers() -> None:
     weight = torch.nn.Parameter(torch.zeros(1))
     weight.grad = torch.zeros(1)
     torch.optim.AdamW([weight]).step()
-
-
-def _length(task: Task) -> int | None:
-    from probes.measures.data_facts import known_length
-
-    return known_length(task.prepared.train)

@@ -152,10 +152,20 @@ def fitted_tiers(folder: Path = FOLDER) -> tuple[int, ...]:
     Raises:
         UserError: It holds none.
     """
-    found = [tier for tier in (FACTS_ONLY, *TIERS) if (folder / f"meta_model_{tier}.json").exists()]
+    found = _tiers_in(folder)
     if not found:
         raise UserError("a fitted meta-model", f"none in {folder}", "run advisor kb fit")
-    return tuple(found)
+    return found
+
+
+def lacking_tiers(folder: Path) -> tuple[int, ...]:
+    """The tiers for which the package holds a meta-model and a folder does not, ascending."""
+    return tuple(tier for tier in _tiers_in(FOLDER) if tier not in _tiers_in(folder))
+
+
+def _tiers_in(folder: Path) -> tuple[int, ...]:
+    every = (FACTS_ONLY, *TIERS)
+    return tuple(tier for tier in every if (folder / f"meta_model_{tier}.json").exists())
 
 
 def tier_within(passes: float, tiers: Iterable[int]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -318,6 +319,34 @@ def test_lazy_layers_are_refused_before_anything_is_counted(ask: Ask) -> None:
     lazy = nn.Sequential(nn.LazyLinear(4), nn.ReLU(), nn.LazyLinear(3))
     with pytest.raises(UserError, match="run one batch through it first"):
         ask(lazy, (INPUTS, CLASSES))
+
+
+def test_a_folder_that_lacks_a_tier_says_so(
+    ask: Ask, models_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipped, "FOLDER", models_folder)  # what the package would hold
+    folder = tmp_path / "models"
+    shutil.copytree(models_folder, folder)
+    (folder / "meta_model_16.json").unlink()
+    ask.folder = folder
+    said: list[str] = []
+    advice = ask(net(), (INPUTS, CLASSES), batch_size=BATCH, progress=said.append)
+    assert advice.profile["tier"] == 0
+    assert f"{folder} has no meta_model_16.json" in advice.reason
+    assert any("meta_model_16.json" in line for line in said)
+    assert "16.json" in ask(net(), (INPUTS, CLASSES), batch_size=BATCH, budget="60s").reason
+    for harmless in ({"budget": "5%"}, {"goal": "fastest"}, {"models": models_folder}):
+        settings: dict[str, Any] = {"batch_size": BATCH, **harmless}
+        assert ".json" not in ask(net(), (INPUTS, CLASSES), **settings).reason, "none is missed"
+
+
+def test_targets_that_are_all_the_same_are_said(ask: Ask) -> None:
+    said: list[str] = []
+    advice = ask(net(), (INPUTS, torch.full_like(CLASSES, 2)), progress=said.append)
+    well_formed(advice)
+    assert "training targets looked at are 2:" in advice.reason
+    assert any("looked at are 2:" in line for line in said)
+    assert "looked at" not in ask(net(), (INPUTS, CLASSES)).reason
 
 
 def test_a_target_out_of_reach_is_said(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
