@@ -40,12 +40,15 @@ class Cost(Frozen):
         passes_per_step: Passes over a batch a step.
         state_bytes: Optimizer state.
         to_target: Predicted share of the budget's passes until the target, with goal "fastest".
+        step_ratio: Predicted wall time of a step over that of a step of AdamW at the task's batch
+            size, None in answers of releases that did not tell it.
     """
 
     seconds_per_step: float | None
     passes_per_step: float
     state_bytes: int
     to_target: float | None = None
+    step_ratio: float | None = None
 
 
 class Candidate(RankedRecipe):
@@ -138,7 +141,7 @@ class Advice(Answer):
         self,
         trials: int = 25,
         timeout: float | None = None,
-        storage: str | None = None,
+        storage: str | Path | None = None,
         *,
         task: Task | None = None,
         seed: int = 0,

@@ -158,6 +158,7 @@ def _candidate(
 ) -> Candidate:  # fmt: skip
     model, prepared = loaded.model, task.prepared
     per_pass = profile.seconds_per_pass
+    ratio = loaded.step_ratio(recipe, prepared, profile)
     _, same = nearest_reference(model, recipe)
     lines = evidence(model, recipe, similarity, profile.values)
     if not same:
@@ -166,14 +167,11 @@ def _candidate(
         recipe=recipe.with_(batch_size=recipe.batch_size or prepared.batch_size),
         expected=expected_of(model, score),
         cost=Cost(
-            seconds_per_step=(
-                None
-                if per_pass is None
-                else per_pass * loaded.step_ratio(recipe, prepared, profile)
-            ),
+            seconds_per_step=None if per_pass is None else per_pass * ratio,
             passes_per_step=recipe.passes_per_step,
             state_bytes=test.state_bytes(recipe),
             to_target=share,
+            step_ratio=ratio,
         ),
         evidence=lines,
     )

@@ -87,8 +87,11 @@ def _basis(advice: Advice) -> list[str]:
 
 
 def _step(candidate: Candidate) -> str:
-    seconds = candidate.cost.seconds_per_step
-    return "-" if seconds is None else duration(seconds)
+    """Seconds of a step; where no training step was timed, how many of AdamW's it takes as long."""
+    cost = candidate.cost
+    if cost.seconds_per_step is not None:
+        return duration(cost.seconds_per_step)
+    return "-" if cost.step_ratio is None else f"{cost.step_ratio:.2f} x AdamW's"
 
 
 def _share(candidate: Candidate) -> str:
@@ -99,7 +102,7 @@ def _share(candidate: Candidate) -> str:
 def _candidate(rank: int, candidate: Candidate) -> list[str]:
     expected, cost = candidate.expected, candidate.cost
     passes = "pass" if cost.passes_per_step == 1 else "passes"
-    time = "" if cost.seconds_per_step is None else f"{_step(candidate)} and "
+    time = "" if _step(candidate) == "-" else f"{_step(candidate)} and "
     soon = "" if cost.to_target is None else f"the target after {_share(candidate)} of the budget; "
     return [
         f"{rank}. {candidate.recipe.describe()}",

@@ -349,6 +349,16 @@ def test_targets_that_are_all_the_same_are_said(ask: Ask) -> None:
     assert "looked at" not in ask(net(), (INPUTS, CLASSES)).reason
 
 
+@pytest.mark.parametrize("goal", ["best", "fastest"])
+def test_where_no_step_was_timed_the_table_tells_its_multiple(ask: Ask, goal: str) -> None:
+    budget = "1%" if goal == "best" else "10%"
+    advice = ask(net(), (INPUTS, CLASSES), goal=goal, budget=budget)
+    assert all(c.cost.seconds_per_step is None for c in advice.ranking)
+    for candidate, line in zip(advice.ranking, str(advice).splitlines()[3:], strict=False):
+        assert f"  {candidate.cost.step_ratio:.2f} x AdamW's  " in line
+    assert "x AdamW's" not in str(ask(net(), (INPUTS, CLASSES))), "seconds were measured"
+
+
 def test_a_target_out_of_reach_is_said(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("advisor.ranking._LATE", 0.0)  # every time is too late
     advice = ask(net(1), (INPUTS, REALS), goal="fastest", target=1e-9)
