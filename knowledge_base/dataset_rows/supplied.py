@@ -48,7 +48,7 @@ ROWS: tuple[Dataset, ...] = (
         "text",
         "classification",
         _SENTENCES,
-        LabelledSentences(("raw/TREC.train", "raw/TREC.test"), distinct=False),
+        LabelledSentences(("raw/TREC.train", "raw/TREC.test")),
         "Words of a question to one of six kinds of answer",
     ),
     Dataset(
@@ -56,9 +56,7 @@ ROWS: tuple[Dataset, ...] = (
         "text",
         "classification",
         _SENTENCES,
-        LabelledSentences(
-            ("raw/subj.objective", "raw/subj.subjective"), label_first=False, distinct=False
-        ),
+        LabelledSentences(("raw/subj.objective", "raw/subj.subjective"), label_first=False),
         "Words of a sentence about a film: plot or opinion",
     ),
     Dataset(

@@ -27,8 +27,6 @@ class LabelledSentences:
         length: Words a sentence; longer ones are cut.
         words: Size of the vocabulary, those that occur most often; with 0 for the padding at the
             end and 1 for every other word.
-        distinct: Whether sentences that only unknown words tell apart are one; see
-            `numbered_sentences`.
     """
 
     members: tuple[str, ...]
@@ -36,7 +34,6 @@ class LabelledSentences:
     coarse: bool = True
     length: int = 24
     words: int = 2000
-    distinct: bool = True
 
     def __call__(self, read: ReadMember) -> Arrays:
         """The sentences as tokens (N, length); one that occurs with two labels is left out."""
@@ -48,7 +45,7 @@ class LabelledSentences:
                 if self.coarse and self.label_first:
                     label = label.partition(":")[0]
                 pairs.append((rest, label))
-        return numbered_sentences(pairs, self.length, self.words, self.distinct)
+        return numbered_sentences(pairs, self.length, self.words)
 
 
 @dataclass(frozen=True)
@@ -87,18 +84,17 @@ class FrameSentences:
         return numbered_sentences(pairs, self.length, self.words)
 
 
-def numbered_sentences(
-    pairs: Iterable[tuple[str, str]], length: int, words: int, distinct: bool = True
-) -> Arrays:
+def numbered_sentences(pairs: Iterable[tuple[str, str]], length: int, words: int) -> Arrays:
     """Texts with labels as tokens (N, length), in the order in which they first occur.
+
+    Rows of tokens, too, are there once each and none with two labels: words that are not in the
+    vocabulary are all the same there, and may be all that tells two texts apart.
 
     Args:
         pairs: Text and label; a text that is cut to the same words as one with another label is
             left out, and so is an empty one.
         length: Words a text; longer ones are cut.
         words: Size of the vocabulary with 0 for padding and 1 for words that are not in it.
-        distinct: Whether what holds of texts, once each and none with two labels, holds of their
-            rows of tokens too: words that are not in the vocabulary are all the same there.
 
     Raises:
         ValueError: No text is left.
@@ -109,16 +105,14 @@ def numbered_sentences(
     counts = Counter(word for sentence in labels for word in sentence)
     frequent = sorted(counts, key=lambda word: (-counts[word], word))[: words - 2]
     numbers = {word: number for number, word in enumerate(frequent, start=2)}
-    rows = [
+    rows = labels_of_each(
         (tuple(numbers.get(word, 1) for word in sentence), label)
         for sentence, label in labels.items()
-    ]
-    if distinct:
-        rows = list(labels_of_each(rows).items())
+    )
     if not rows:
         raise ValueError("there is no labelled sentence")
     tokens = np.zeros((len(rows), length), dtype=np.int64)
-    for place, (row, _) in enumerate(rows):
+    for place, row in enumerate(rows):
         tokens[place, : len(row)] = row
-    classes, count = encode_labels([label for _, label in rows])
+    classes, count = encode_labels(list(rows.values()))
     return Arrays(tokens, classes, "classification", count, len(frequent) + 2, scale="none")
