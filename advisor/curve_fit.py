@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -30,8 +30,10 @@ from advisor.curves import (
     load_allowance,
     scale_of,
 )
+from knowledge_base.ladders import ladder_rows
 from knowledge_base.store import SHIPPED, load_recipes, load_runs
-from probes.errors import UserError
+from knowledge_base.tasks import task_rows
+from probes.errors import UserError, unknown_name
 from probes.files import write_text
 from probes.recipe.schema import Recipe
 
@@ -57,18 +59,31 @@ class PastRun:
     curve: Curve
 
 
-def past_runs(knowledge: Path | None = None) -> dict[str, list[PastRun]]:
+def past_runs(
+    knowledge: Path | None = None, without: Collection[str] = ()
+) -> dict[str, list[PastRun]]:
     """Runs with seed 0 of every task that end with a finite loss, the best first.
 
     Those that stop early are left out: where a run stopped, its share is not known.
+
+    Args:
+        knowledge: Folder of the packed knowledge base; None for the shipped one.
+        without: Groups of data sets whose tasks are left out.
+
+    Raises:
+        UserError: A group that no task is of.
     """
     source = knowledge or SHIPPED
     names = ("task", "recipe", "seed", "final", "steps", "diverged", "curve_steps",
              "curve_validation")  # fmt: skip
     recipes = {key: Recipe.parse(plain) for key, plain in load_recipes(source).items()}
+    columns = load_runs(source, names)
+    left_out = _tasks_of(set(map(str, columns["task"])), without)
     found: dict[str, list[PastRun]] = defaultdict(list)
-    for values in zip(*load_runs(source, names).values(), strict=True):
+    for values in zip(*columns.values(), strict=True):
         row = dict(zip(names, values, strict=True))
+        if row["task"] in left_out:
+            continue
         recipe, final = recipes[row["recipe"]], float(row["final"])
         stops = recipe.regularization.early_stopping is not None
         losses = np.asarray(row["curve_validation"], dtype=np.float64)
@@ -84,6 +99,22 @@ def past_runs(knowledge: Path | None = None) -> dict[str, list[PastRun]]:
     for runs in found.values():
         runs.sort(key=lambda run: run.curve.final)
     return found
+
+
+def _tasks_of(tasks: Collection[str], groups: Collection[str]) -> set[str]:
+    """Those of the tasks whose data are of these groups, or of nobody knows which.
+
+    Raises:
+        UserError: A group that none is of.
+    """
+    if not groups:
+        return set()
+    rows = {**task_rows(), **task_rows("gpu"), **ladder_rows()}
+    group_of = {name: rows[name].group for name in tasks if name in rows}
+    for group in groups:
+        if group not in group_of.values():
+            raise unknown_name("a group of data sets", group, sorted(set(group_of.values())))
+    return {name for name in tasks if group_of.get(name) in (None, *groups)}
 
 
 def studies(
@@ -174,17 +205,20 @@ def quantile_regression(
     return [float(value) for value in found.x[:width]]
 
 
-def fit_curves(knowledge: Path | None = None, folder: Path | None = None) -> Allowance:
+def fit_curves(
+    knowledge: Path | None = None, folder: Path | None = None, without: Collection[str] = ()
+) -> Allowance:
     """Fit the allowance on a packed knowledge base and write it.
 
     Args:
         knowledge: Folder of the packed knowledge base; None for the shipped one.
         folder: Where the file goes; None for the package.
+        without: Groups of data sets to leave out, for a fair trial on one of them.
 
     Raises:
-        UserError: There is no knowledge base, or it holds too few curves.
+        UserError: There is no knowledge base, it holds too few curves, or a group is unknown.
     """
-    allowance = fit_allowance(past_runs(knowledge).values())
+    allowance = fit_allowance(past_runs(knowledge, without).values())
     target = folder or FOLDER
     target.mkdir(parents=True, exist_ok=True)
     rounded = {name: round(value, 4) for name, value in asdict(allowance).items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from advisor.curves import SHARES
+from advisor.curves import SHARES, Allowance
 from probes.run import Point
 from probes.training import evaluation_steps
 
@@ -29,16 +29,19 @@ def rungs(total: int) -> dict[int, int]:
     }
 
 
-def make_pruner() -> BasePruner:
+def make_pruner(allowance: Allowance | None = None) -> BasePruner:
     """Stops what lies too far behind the best finished trial (``advisor.curve_pruner``).
 
     A rung is a whole per cent of a trial's own steps, where schedules are in the same phase. Trials
     of another length (horizon, batch size, passes a step) are evaluated at other shares: their
     curves are read in between.
+
+    Args:
+        allowance: How far behind a trial may lie; None for the shipped one.
     """
     from advisor.curve_pruner import CurvePruner
 
-    return CurvePruner()
+    return CurvePruner(allowance)
 
 
 class DeadlineWatcher:

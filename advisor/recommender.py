@@ -19,7 +19,7 @@ from advisor.race import race
 from advisor.race_run import Left
 from advisor.ranking import rank
 from advisor.refine_task import live_facts
-from advisor.shipped import FOLDER, fitted_tiers, lacking_tiers, load_shipped
+from advisor.shipped import fitted_tiers, lacking_tiers, load_shipped, models_folder
 from probes.device import resolve_device
 from probes.errors import UserError
 from probes.sandbox import sandbox
@@ -94,7 +94,7 @@ def recommend(
     prepared = task.prepared
     for note in prepared.notes:
         say(note)
-    folder = _folder(models)
+    folder = models_folder(models)
     tiers = fitted_tiers(folder)
     profile, passes = profile_within(task, limit, tiers, aim, where, seed, begin, say)
     seconds = time.perf_counter() - begin
@@ -125,14 +125,6 @@ def recommend(
     )  # fmt: skip
     advice.attach(task, folder)
     return advice.explained() if explain else advice
-
-
-def _folder(models: str | Path | None) -> Path:
-    if models is None:
-        return FOLDER
-    if not isinstance(models, (str, Path)):
-        raise UserError("models as the path of a folder", repr(models), "change models")
-    return Path(models)
 
 
 def _as_task(

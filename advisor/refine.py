@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from advisor.advice import Advice
+from advisor.curves import load_allowance
 from advisor.refine_finals import DIVERGED, Entry, run_finals, unused_seeds
 from advisor.refine_search import Search
 from advisor.refine_space import Neighbourhood
@@ -20,6 +21,7 @@ from advisor.refine_study import (
     study_name,
 )
 from advisor.refine_task import check_same_task, live_facts
+from advisor.shipped import models_folder
 from advisor.tuned import Tuned
 from probes.counts import seed_number
 from probes.device import resolve_device
@@ -49,6 +51,7 @@ def refine(
     finalists: int = 3,
     fresh_seeds: int = 3,
     min_gain: float = MIN_GAIN,
+    models: str | Path | None = None,
 ) -> Tuned:
     """Search on from a ranking with Optuna, then compare what it found with the ranking's first.
 
@@ -82,6 +85,8 @@ def refine(
         fresh_seeds: Seeds for each of them.
         min_gain: No further trial is run once one more is expected to lower the best loss by less
             than this share of it; never before ten trials of the study. 0 runs all.
+        models: Folder of what was fitted on the knowledge base; None for the shipped one. The
+            rule by which trials are ended early is read from there.
 
     Returns:
         The finalists, best first, and what they cost.
@@ -106,8 +111,9 @@ def refine(
     prepared = task.prepared
     check_same_task(advice, task)
     where = _device(device, advice.task.device)
+    folder = models_folder(models)
     with quiet():
-        study = open_study(storage, study_name(task, advice.task), seed)
+        study = open_study(storage, study_name(task, advice.task), seed, load_allowance(folder))
         # a study goes on in the space it began with, also when new probes ranked otherwise
         if "ranking" not in study.user_attrs:
             study.set_user_attr("ranking", [recipe.plain() for recipe in top])

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
 
     from advisor.answer import TaskFacts
+    from advisor.curves import Allowance
     from advisor.refine_space import Neighbourhood
 
 SPACE_VERSION = 1
@@ -77,7 +78,9 @@ def study_name(task: Task, facts: TaskFacts) -> str:
     return f"{task.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def open_study(storage: str | Path | None, name: str, seed: int) -> Study:
+def open_study(
+    storage: str | Path | None, name: str, seed: int, allowance: Allowance | None = None
+) -> Study:
     """The study of that name, made if it is not there yet.
 
     Args:
@@ -85,6 +88,7 @@ def open_study(storage: str | Path | None, name: str, seed: int) -> Study:
             path to a journal file, or None to keep the study in memory.
         name: Name of the study.
         seed: Seeds the sampler; a study that goes on samples on, it does not repeat itself.
+        allowance: How far behind the best a trial may lie; None for the shipped one.
 
     Raises:
         UserError: The storage is neither of these, or cannot be opened.
@@ -99,12 +103,12 @@ def open_study(storage: str | Path | None, name: str, seed: int) -> Study:
 
     try:
         try:
-            study = _make(storage, name)
+            study = _make(storage, name, allowance)
         except DBAPIError as error:
             if not re.search("already exists|unique", str(error), re.IGNORECASE):
                 raise
             time.sleep(CLAIM_SECONDS)  # another process is making the same tables
-            study = _make(storage, name)
+            study = _make(storage, name, allowance)
         seen = len(study.get_trials(deepcopy=False))
     except (SQLAlchemyError, optuna.exceptions.OptunaError, ImportError, OSError, ValueError,
             KeyError, TypeError) as error:  # fmt: skip
@@ -123,12 +127,12 @@ def open_study(storage: str | Path | None, name: str, seed: int) -> Study:
     return study
 
 
-def _make(storage: str | Path | None, name: str) -> Study:
+def _make(storage: str | Path | None, name: str, allowance: Allowance | None) -> Study:
     import optuna
 
     return optuna.create_study(
         storage=_open_storage(storage), study_name=name, direction="minimize",
-        load_if_exists=True, pruner=make_pruner(),
+        load_if_exists=True, pruner=make_pruner(allowance),
     )  # fmt: skip
 
 

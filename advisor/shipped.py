@@ -134,6 +134,19 @@ def fit_shipped(
     return summary
 
 
+def models_folder(models: str | Path | None) -> Path:
+    """The folder of fitted models that a user named; None for the package's.
+
+    Raises:
+        UserError: It is no path.
+    """
+    if models is None:
+        return FOLDER
+    if not isinstance(models, (str, Path)):
+        raise UserError("models as the path of a folder", repr(models), "change models")
+    return Path(models)
+
+
 def known_tiers(knowledge: Path = SHIPPED) -> tuple[int, ...]:
     """0 for facts alone, and the tiers of which nearly every task has a profile."""
     tasks: dict[int, set[str]] = defaultdict(set)

@@ -17,6 +17,8 @@ import advisor
 import knowledge_base
 import probes
 from advisor.advice import Advice
+from advisor.curve_fit import fit_curves
+from advisor.curves import FILE
 from advisor.evaluate.contenders import LISTED, Need, Prepared
 from advisor.evaluate.lr_finder import Found, find_rate
 from advisor.evaluate.processes import in_processes
@@ -53,7 +55,7 @@ class Place:
 
     Attributes:
         folder: Of this task's files.
-        models: Of the meta-models without its leak group.
+        models: Of all that is fitted without its leak group: meta-models and pruning rule.
         knowledge: Of the packed knowledge base.
         seed: Of models, probes and refinement.
     """
@@ -111,7 +113,11 @@ def prepare_task(task: LiveTask, place: Place, needs: Collection[Need]) -> str:
             advice.save(place.folder / f"{need}.json")
     if "refine" in missing:
         advice = Advice.load(place.folder / "advice.json")
-        tuned = refine(advice, live, trials=REFINED, seed=place.seed, device="cpu")
+        if not (place.models / FILE).exists():
+            fit_curves(place.knowledge, place.models, without=(task.group,))
+        tuned = refine(
+            advice, live, trials=REFINED, seed=place.seed, device="cpu", models=place.models
+        )
         tuned.save(place.folder / "refine.json")
     return task.name
 

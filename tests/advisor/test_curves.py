@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import synthetic
 
+from advisor import curve_fit
 from advisor.curve_fit import (
     PastRun,
     fit_allowance,
@@ -20,6 +23,7 @@ from advisor.curves import (
     FILE,
     FINISHED,
     SHARES,
+    Allowance,
     Curve,
     area_left,
     farthest_fall,
@@ -27,6 +31,7 @@ from advisor.curves import (
     scale_of,
 )
 from knowledge_base.store import SHIPPED
+from knowledge_base.tasks import task_rows
 from probes.errors import UserError
 from probes.recipe.schema import Recipe
 
@@ -105,6 +110,25 @@ def test_the_allowance_grows_with_how_late_winners_fall() -> None:
     assert later(0.5, 0.5) > 0.15
     with pytest.raises(UserError, match="curves"):
         fit_allowance([task(1.1)[:20]])
+
+
+def test_data_sets_are_left_out_of_the_fit(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = list(synthetic.TASKS)
+    group = task_rows()[names[2]].group
+    assert set(past_runs(base)) == set(names)
+    assert set(past_runs(base, without=(group,))) == {*names} - {names[2]}
+    with pytest.raises(UserError, match="group of data sets"):
+        past_runs(base, without=("no such",))
+
+    def counted(tasks: Iterable[Sequence[PastRun]]) -> Allowance:
+        return Allowance(float(len(list(tasks))), 0.0, 0.0)
+
+    monkeypatch.setattr(curve_fit, "fit_allowance", counted)
+    assert fit_curves(base, tmp_path, without=(group,)).constant == len(names) - 1
+    assert load_allowance(tmp_path).constant == len(names) - 1
+    assert load_allowance() != load_allowance(tmp_path), "the shipped file stays as it was"
 
 
 @pytest.mark.slow

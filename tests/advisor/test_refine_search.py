@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 
+import pytest
 from refine_cases import (
     CLIPPED,
     GOOD,
@@ -17,11 +20,13 @@ from refine_cases import (
 )
 
 from advisor import refine_study
+from advisor.curves import FILE, SCHEMA, load_allowance
 from advisor.refine import RANKED, refine
 from advisor.refine_moves import moves
 from advisor.refine_search import MOVES, Search
 from advisor.refine_space import Neighbourhood
 from advisor.refine_study import open_study, study_name
+from probes.errors import UserError
 from probes.recipe.schema import Recipe
 
 pytestmark = WHOLE_SEARCHES
@@ -66,6 +71,19 @@ def test_worse_trials_are_pruned(storage: str) -> None:
     assert len(pruned) == tuned.pruned > 0
     assert all(trial.user_attrs["passes"] < STEPS for trial in pruned)
     assert not any("rank" in trial.user_attrs for trial in pruned)
+
+
+def test_the_numbers_of_the_pruning_rule_come_with_the_models(tmp_path: Path) -> None:
+    """A folder that allows any distance prunes nothing of what is pruned otherwise."""
+    allowing = {"schema": SCHEMA, "constant": 99.0, "per_area": 0.0, "per_fall": 0.0}
+    (tmp_path / FILE).write_text(json.dumps(allowing))
+    slow = GOOD.with_(optimizer={"name": "sgd", "lr": 1e-3})
+    advice, task = make_advice(GOOD, CLIPPED, slow), make_task()
+    assert refine(advice, task, trials=14, models=tmp_path, **SMALL).pruned == 0
+    (tmp_path / FILE).write_text("{}")
+    load_allowance.cache_clear()
+    with pytest.raises(UserError, match="advisor kb fit"):
+        refine(advice, task, trials=1, models=tmp_path, **SMALL)
 
 
 def test_moves_from_the_best_follow_the_ranking(storage: str) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import synthetic
 
-from advisor import boosting, shipped
+from advisor import boosting, curve_fit, refine_study, shipped
+from advisor.curves import Allowance, load_allowance
 from advisor.evaluate import live, prepare
 from advisor.evaluate.contenders import CONTENDERS
 from advisor.evaluate.live import run_live
@@ -68,6 +69,10 @@ def compete(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> Comp
     monkeypatch.setattr(live, "make_executor", lambda *_: Inline())
     monkeypatch.setattr(boosting, "ROUNDS", 20)
     monkeypatch.setattr(shipped, "ENOUGH_RUNS", 1)
+    # the synthetic curves have no point to judge a run at
+    monkeypatch.setattr(
+        curve_fit, "fit_allowance", lambda tasks: Allowance(float(len(list(tasks))), 0.0, 0.0)
+    )
 
     def run(*contenders: str, trials: int = 3, budget: int = SHORT) -> LiveResults:
         nonlocal steps
@@ -143,14 +148,26 @@ def test_plays_that_are_lost_are_played_again_from_the_journal(
 
 @pytest.mark.slow
 def test_advice_comes_from_models_without_the_data_and_pays_for_its_probes(
-    compete: Compete, tmp_path: Path, base: Path
+    compete: Compete, tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    used: list[float] = []
+    plain = refine_study.make_pruner
+
+    def pruner(allowance: Allowance | None = None) -> object:
+        assert allowance is not None
+        used.append(allowance.constant)
+        return plain(allowance)
+
+    monkeypatch.setattr(refine_study, "make_pruner", pruner)
     results = compete(
         "advice", "advice, fastest", "portfolio", "refine", "learning-rate finder + one-cycle",
         budget=LONG,
     )  # fmt: skip
     task = live_task(LONG)
     place = prepare.place_of(tmp_path / "store", task, base, 0)
+    # the rule for ending trials has not seen the data set either
+    assert used == [len(synthetic.TASKS) - 1]
+    assert load_allowance(place.models).constant == len(synthetic.TASKS) - 1
     model = shipped.load_shipped(synthetic.TIER, place.models).model
     assert NAME not in model.names
     assert len(model.names) == len(synthetic.TASKS) - 1
