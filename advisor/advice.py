@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import PrivateAttr
 
@@ -78,6 +78,9 @@ class Advice(Answer):
         abstained: Whether the meta-model kept out of it and the portfolio answers.
         reason: Why this answer, in words.
         explanation: What speaks for the first recipe, where ``recommend`` was asked for it.
+        goal: "best" result at the end, or "fastest" to the target; ``refine`` follows it too.
+        target: Validation loss that was asked for with goal "fastest"; None for what AdamW 1e-3
+            cosine reaches.
     """
 
     profile: dict[str, Any]
@@ -86,6 +89,8 @@ class Advice(Answer):
     abstained: bool
     reason: str
     explanation: Explanation | None = None
+    goal: Literal["best", "fastest"] = "best"
+    target: float | None = None
     _task: Any = PrivateAttr(default=None)
     _models: Path | None = PrivateAttr(default=None)
 

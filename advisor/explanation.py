@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from advisor.answer import Frozen
-from advisor.wording import amount, columns, duration
+from advisor.wording import amount, columns, duration, goal_in_words
 
 if TYPE_CHECKING:
     from advisor.advice import Advice
@@ -129,6 +129,7 @@ class Explanation(Frozen):
             f"Recipe: {first.recipe.describe()}",
             f"  expected regret {expected.score:.3f}, with 90 % confidence {expected.low:.3f} to "
             f"{expected.high:.3f} (0: the best known recipe, 1: untrained)",
+            f"  {goal_in_words(advice.goal, advice.target)}",
             f"  {'the meta-model abstains: ' if advice.abstained else ''}{advice.reason}",
         ]
         if first.cost.to_target is not None:

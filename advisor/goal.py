@@ -13,6 +13,7 @@ import numpy as np
 
 from advisor.features import Matrix
 from advisor.shipped import Loaded
+from advisor.wording import target_in_words
 from probes.errors import UserError, unknown_name
 from probes.profile import Profile
 from probes.recipe.schema import Recipe
@@ -83,9 +84,9 @@ def wanted_level(
     None for what AdamW 1e-3 cosine reaches, which every known task's runs tell.
     """
     if goal.target is None:
-        return None, "what AdamW 1e-3 cosine reaches"
+        return None, target_in_words(None)
     level = _regret_of(goal.target, profile, loaded, similarity)
-    return level, f"a validation loss of {goal.target:g} (regret {level:.2f} on similar tasks)"
+    return level, f"{target_in_words(goal.target)} (regret {level:.2f} on similar tasks)"
 
 
 def order_by_seconds(
@@ -101,12 +102,26 @@ def order_by_seconds(
         profile: Of the task: the model and the device.
     """
     seconds = [
-        share
-        * loaded.step_ratio(recipe, prepared, profile)
-        / (recipe.passes_per_step * (recipe.batch_size or prepared.batch_size))
+        share * seconds_a_pass(recipe, loaded, prepared, profile)
         for share, recipe in zip(shares, recipes, strict=True)
     ]
     return [int(i) for i in np.argsort(seconds, kind="stable")]
+
+
+def seconds_a_pass(recipe: Recipe, loaded: Loaded, prepared: Prepared, profile: Profile) -> float:
+    """Predicted wall time of a pass by a recipe over that of one by AdamW.
+
+    A pass is one over a batch of the task's size, so a recipe with smaller batches, or with several
+    passes a step, pays for as many samples as any other.
+
+    Args:
+        recipe: The recipe.
+        loaded: Knows what an optimizer's step costs.
+        prepared: The task.
+        profile: Of the task: the model and the device.
+    """
+    size = (recipe.batch_size or prepared.batch_size) / prepared.batch_size
+    return loaded.step_ratio(recipe, prepared, profile) / (recipe.passes_per_step * size)
 
 
 def _regret_of(target: float, profile: Profile, loaded: Loaded, similarity: Matrix) -> float:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from advisor.curves import SHARES, Allowance
+from advisor.objective import EndResult, Objective
 from probes.run import Point
 from probes.training import evaluation_steps
 
@@ -45,22 +47,30 @@ def make_pruner(allowance: Allowance | None = None) -> BasePruner:
 
 
 class DeadlineWatcher:
-    """Ends a run at a deadline, except at its last point; a ``probes.training.Watcher``.
+    """Ends a run whose value is settled, or at a deadline; a ``probes.training.Watcher``.
+
+    At its last point a run is complete, and so is one that is settled: no deadline ends them.
 
     Args:
         total: Steps of the whole run.
         deadline: Value of ``time.monotonic()`` after which it ends, or None.
+        objective: Tells when a run's value is settled.
 
     Attributes:
         late: Whether it was ended by the deadline.
     """
 
-    def __init__(self, total: int, deadline: float | None) -> None:
+    def __init__(
+        self, total: int, deadline: float | None, objective: Objective | None = None
+    ) -> None:
         self._total, self._deadline = total, deadline
+        self._objective = objective or EndResult()
         self.late = False
 
     def __call__(self, point: Point) -> bool:
         """Takes a point of the curve; True ends the run."""
+        if self._objective.settled(point):
+            return True
         # a run that is complete is kept: nothing is saved any more
         self.late = point.step < self._total and out_of_time(self._deadline)
         return self.late
@@ -76,18 +86,22 @@ class TrialWatcher(DeadlineWatcher):
     Args:
         trial: Where to report.
         total: Steps of the whole run.
-        prunable: Whether it may be pruned; the ranking's own recipes may not.
+        prunable: Whether it may be pruned by the curves; the ranking's own recipes may not.
         deadline: Value of ``time.monotonic()`` after which it ends, or None.
+        objective: Tells when a run's value is settled, and whether curves tell of it.
+        hopeless: Whether a run that is not settled after so many steps is too far behind.
 
     Attributes:
         pruned: Whether it was ended as too far behind.
     """
 
     def __init__(
-        self, trial: Trial, total: int, *, prunable: bool, deadline: float | None = None
-    ) -> None:
-        super().__init__(total, deadline)
-        self._trial, self._prunable = trial, prunable
+        self, trial: Trial, total: int, *, prunable: bool, deadline: float | None = None,
+        objective: Objective | None = None, hopeless: Callable[[int], bool] = lambda step: False,
+    ) -> None:  # fmt: skip
+        super().__init__(total, deadline, objective)
+        self._trial, self._hopeless = trial, hopeless
+        self._prunable = prunable and self._objective.by_curves
         self._best = float("inf")
         self._rungs = rungs(total)
         self.pruned = False
@@ -100,6 +114,8 @@ class TrialWatcher(DeadlineWatcher):
         if point.step in self._rungs:
             self._trial.report(self._best, self._rungs[point.step])
             self.pruned = self._prunable and bool(self._trial.should_prune())
+        if not self._objective.settled(point) and point.step < self._total:
+            self.pruned = self.pruned or self._hopeless(point.step)
         return self.pruned or super().__call__(point)
 
 

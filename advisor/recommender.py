@@ -122,6 +122,8 @@ def recommend(
         probe=ProbeCost(passes=passes, seconds=seconds, share=passes / prepared.steps),
         abstained=ranked.abstained,
         reason="; ".join([ranked.reason, *caveats]),
+        goal=aim.name,
+        target=aim.target,
     )  # fmt: skip
     advice.attach(task, folder)
     return advice.explained() if explain else advice

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from advisor.advice import Advice
 from advisor.curves import load_allowance
-from advisor.refine_finals import DIVERGED, Entry, run_finals, unused_seeds
+from advisor.objective import DIVERGED
+from advisor.refine_finals import Entry, run_finals, unused_seeds
 from advisor.refine_search import Search
 from advisor.refine_space import Neighbourhood
 from advisor.refine_study import (
@@ -20,6 +21,7 @@ from advisor.refine_study import (
     quiet,
     study_name,
 )
+from advisor.refine_target import goal_of, objective_of
 from advisor.refine_task import check_same_task, live_facts
 from advisor.shipped import models_folder
 from advisor.tuned import Tuned
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
 RANKED = 5
 """Entries of the ranking that are tried as they are, and whose neighbourhood is searched."""
 MIN_GAIN = 0.001
-"""Expected relative fall of the loss below which one more trial is not worth it."""
+"""Expected relative fall of the loss, or of the time to the target, below which one more trial is
+not worth it."""
 
 
 def refine(
@@ -65,8 +68,14 @@ def refine(
     recipe are then trained on seeds the search has not seen, and the best median of their final
     validation losses wins, so that one lucky run is not enough.
 
-    What holds: over the fresh seeds compared, the answer's median validation loss is not above that
-    of the ranking's first recipe. On other seeds or on test data it may be. Where a timeout leaves
+    Where the advice was asked with goal "fastest", all of this goes by the time to its target
+    (``advisor.objective.TimeToTarget``): the least median time wins, and a run ends where it
+    reaches the target or has taken twice as long as the best. Without a target of the user's, one
+    more training by AdamW 1e-3 cosine sets it.
+
+    What holds: over the fresh seeds compared, the answer's median validation loss (or time to the
+    target) is not above that of the ranking's first recipe. On other seeds or on test data it may
+    be. Where a timeout leaves
     little time, fewer seeds are compared than asked for, or the ranking's first is trained alone
     and is the answer.
 
@@ -74,7 +83,8 @@ def refine(
         advice: What ``recommend`` answered.
         task: The task it is for; trained on copies.
         trials: Trials that this call adds at most, pruned and diverged ones included.
-        timeout: Seconds for everything, kept within about one training; None for no limit.
+        timeout: Seconds for everything, kept within about one training (two where the target has
+            to be measured); None for no limit.
         storage: Where trials are kept so that a later call goes on: a database URL as Optuna
             takes it ("sqlite:///trials.db"), or a path to a journal file; None for nowhere.
         seed: Seeds the search and its trainings; the same seed gives the same answer.
@@ -83,17 +93,18 @@ def refine(
             this machine has no such device.
         finalists: Distinct recipes of the search that are trained again.
         fresh_seeds: Seeds for each of them.
-        min_gain: No further trial is run once one more is expected to lower the best loss by less
-            than this share of it; never before ten trials of the study. 0 runs all.
+        min_gain: No further trial is run once one more is expected to lower the best loss (or
+            time) by less than this share of it; never before ten trials of the study. 0 runs all.
         models: Folder of what was fitted on the knowledge base; None for the shipped one. The
-            rule by which trials are ended early is read from there.
+            rule by which trials are ended early is read from there, and what steps take.
 
     Returns:
         The finalists, best first, and what they cost.
 
     Raises:
         UserError: The advice was made for another task, a number is out of range, the device is
-            not there, the storage cannot be opened, or no recipe can serve the task.
+            not there, the storage cannot be opened, no recipe can serve the task, or AdamW 1e-3
+            cosine cannot set a target on it.
         RuntimeError: Every training failed with one.
     """
     _check(trials, timeout, finalists, fresh_seeds, min_gain)
@@ -110,10 +121,12 @@ def refine(
         raise UserError("advice with a ranking", "an empty one", "run recommend again")
     prepared = task.prepared
     check_same_task(advice, task)
-    where = _device(device, advice.task.device)
+    where, goal = _device(device, advice.task.device), goal_of(advice)
     folder = models_folder(models)
     with quiet():
-        study = open_study(storage, study_name(task, advice.task), seed, load_allowance(folder))
+        study = open_study(
+            storage, study_name(task, advice.task, goal), seed, load_allowance(folder)
+        )
         # a study goes on in the space it began with, also when new probes ranked otherwise
         if "ranking" not in study.user_attrs:
             study.set_user_attr("ranking", [recipe.plain() for recipe in top])
@@ -127,9 +140,12 @@ def refine(
             f"{trials} trials, the ranking's own recipes first, then at most {final_runs} final "
             f"trainings ({finalists + 1} recipes on {fresh_seeds} fresh seeds)"
         )
+        objective, origin, spent = objective_of(
+            advice, task, study, seed=seed, device=where, models=folder, say=say
+        )
         search = Search(
             study, space, task, further=recipes[RANKED:], seed=seed, device=where,
-            min_gain=min_gain, say=say,
+            min_gain=min_gain, objective=objective, say=say,
         )  # fmt: skip
         search.run(trials, begin, timeout, final_runs)
         entries = _entries(study, recipes, finalists)
@@ -137,12 +153,13 @@ def refine(
         finished, pruned = of_states(study, "COMPLETE", "PRUNED"), of_states(study, "PRUNED")
     ranking, passes = run_finals(
         entries, task, unused_seeds(seed, used, fresh_seeds), device=where, deadline=deadline,
-        say=say,
+        say=say, objective=objective,
     )  # fmt: skip
     return Tuned(
         task=live_facts(task, where), ranking=ranking, trials=len(finished), pruned=len(pruned),
-        passes=search.passes + passes, seconds=time.monotonic() - begin,
-        expected_gain=search.gain, stopped=search.stopped,
+        passes=spent + search.passes + passes, seconds=time.monotonic() - begin,
+        expected_gain=search.gain, stopped=search.stopped, goal=objective.goal.name,
+        target=objective.goal.target, target_origin=origin,
     )  # fmt: skip
 
 

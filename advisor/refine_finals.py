@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 
+from advisor.objective import DIVERGED, FAILED, EndResult, Judged, Objective, time_of
 from advisor.pruning import DeadlineWatcher, out_of_time
 from advisor.tuned import Finalist
 from probes.errors import UserError
@@ -17,9 +17,6 @@ from probes.run import Run
 from probes.task import Task
 from probes.training import Watcher, train
 
-DIVERGED = 1e30
-"""Stands for the loss of a run that diverged: finite, and above what any training ends at."""
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -27,12 +24,6 @@ class Entry:
 
     recipe: Recipe
     origin: str
-
-
-def final_loss(run: Run) -> float:
-    """The final validation loss, or ``DIVERGED``."""
-    loss = run.final["loss"]
-    return DIVERGED if run.diverged or not math.isfinite(loss) else loss
 
 
 def try_training(
@@ -64,13 +55,14 @@ def run_finals(
     device: str = "auto",
     deadline: float | None = None,
     say: Callable[[str], None],
+    objective: Objective | None = None,
 ) -> tuple[tuple[Finalist, ...], float]:
-    """Train every entry on every seed and sort by the median of the final validation losses.
+    """Train every entry on every seed and sort by what the runs are worth, each entry pooled.
 
     Seed by seed, so that when the time is up all have been run on the same seeds; the first entry
-    is run on one seed whatever the time. A run that fails counts as one that diverged. Medians are
-    over the seeds that all of the finalists were run on: one at least, and fewer than ``seeds``
-    where the time was up. Ties keep the order of the entries.
+    is run on one seed whatever the time. A run that fails counts as one that diverged. Values are
+    pooled over the seeds that all of the finalists were run on: one at least, and fewer than
+    ``seeds`` where the time was up. Ties keep the order of the entries.
 
     Args:
         entries: Distinct recipes; the first is the one to beat.
@@ -79,6 +71,7 @@ def run_finals(
         device: "auto", "cpu", "cuda", ...
         deadline: Value of ``time.monotonic()`` after which no run goes on, or None.
         say: Told of each run.
+        objective: How runs are valued; None for their final validation loss.
 
     Returns:
         The finalists, best first, and the passes spent, runs cut short included.
@@ -87,7 +80,8 @@ def run_finals(
         UserError: There is one entry, and it cannot serve the task.
         RuntimeError: There is one entry, and each of its runs failed.
     """
-    losses: list[list[float]] = [[] for _ in entries]
+    objective = objective or EndResult()
+    runs: list[list[Judged]] = [[] for _ in entries]
     errors: list[list[UserError | RuntimeError | None]] = [[] for _ in entries]
     prepared = task.prepared
     passes = 0.0
@@ -99,45 +93,47 @@ def run_finals(
             break
         entry = entries[position]
         total = entry.recipe.steps_for(prepared.steps, prepared.batch_size)
-        watch = DeadlineWatcher(total, limit)
+        watch = DeadlineWatcher(total, limit, objective)
         run = try_training(task, entry.recipe, seed=seed, device=device, watcher=watch)
         error = None if isinstance(run, Run) else run
-        loss, said = DIVERGED, f"failed ({error})"
+        judged, said = FAILED, f"failed ({error})"
         if isinstance(run, Run):
             passes += run.passes
             if watch.late and not run.diverged:
                 break
-            loss = final_loss(run)
-            said = shown(loss)
-        losses[position].append(loss)
+            judged = objective.judge(run, entry.recipe)
+            said = objective.shown(judged.value)
+        runs[position].append(judged)
         errors[position].append(error)
         say(f"final {entry.origin}, seed {seed}: {said}")
     if len(entries) == 1 and errors[0][0] is not None and all(errors[0]):
         raise errors[0][0]  # nothing ran at all: the error is the answer
-    common = max(min(map(len, losses)), 1)  # nobody gains by a seed that others did not run
+    common = max(min(map(len, runs)), 1)  # nobody gains by a seed that others did not run
     finalists = [
-        _finalist(entry, found[:common], failed[:common])
-        for entry, found, failed in zip(entries, losses, errors, strict=True)
+        _finalist(entry, found[:common], failed[:common], objective)
+        for entry, found, failed in zip(entries, runs, errors, strict=True)
         if len(found) >= common
     ]
-    return tuple(sorted(finalists, key=lambda one: one.median)), passes
+    finalists.sort(key=lambda one: one[0])
+    return tuple(one for _, one in finalists), passes
 
 
 def _finalist(
-    entry: Entry, losses: Sequence[float], errors: Sequence[Exception | None]
-) -> Finalist:
+    entry: Entry, runs: Sequence[Judged], errors: Sequence[Exception | None], objective: Objective
+) -> tuple[float, Finalist]:
+    """What an entry's runs are worth together, and what is told of them."""
+    value = objective.pooled([run.value for run in runs])
+    losses = [run.loss for run in runs]
     failed = [error for error in errors if error is not None]
     diverged = sum(loss >= DIVERGED for loss in losses) - len(failed)
     said = [f"diverged on {diverged} of {len(losses)} fresh seeds"] if diverged else []
     if failed:
         reason = next(iter(str(failed[0]).splitlines()), type(failed[0]).__name__)
         said.append(f"failed on {len(failed)} of {len(losses)} fresh seeds: {reason}")
-    return Finalist(
+    soonest = objective.goal.name == "fastest"
+    return value, Finalist(
         recipe=entry.recipe, validation=tuple(losses), median=statistics.median(losses),
         origin=entry.origin + (f" ({'; '.join(said)})" if said else ""),
+        to_target=tuple(run.to_target for run in runs) if soonest else None,
+        time=time_of(value) if soonest else None,
     )  # fmt: skip
-
-
-def shown(loss: float) -> str:
-    """A loss for people."""
-    return "diverged" if loss >= DIVERGED else f"{loss:.4g}"

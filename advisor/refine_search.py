@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from advisor.candidates import Applicable
 from advisor.expected_gain import expected_gains
+from advisor.objective import DIVERGED, EndResult, Objective
 from advisor.pruning import TrialWatcher, out_of_time
-from advisor.refine_finals import DIVERGED, final_loss, shown, try_training
+from advisor.refine_finals import try_training
 from advisor.refine_moves import moves, next_move
 from advisor.refine_space import Neighbourhood
 from advisor.refine_study import claim, named, of_states
@@ -29,6 +30,7 @@ those that come later every second one goes by expected gain and the others to t
 also finds what differs in much."""
 CENTRES = 3
 """Best recipes whose neighbours expected gain looks at: the first may owe its place to luck."""
+_LEAST = "least"
 _FINALS_SHARE = 0.5
 """Largest part of a timeout that is kept back for the finals."""
 
@@ -43,13 +45,14 @@ class Search:
         further: Recipes that may be tried beside neighbours of the best: the ranking's rest.
         seed: Of the trainings.
         device: "cpu", "cuda", ...
-        min_gain: Expected relative fall of the loss below which no further trial is run, after
+        min_gain: Expected relative fall of the value below which no further trial is run, after
             the first ``MOVES``: what a few trials tell of one more is too little to end by.
+        objective: How runs are valued; None for their final validation loss.
         say: Told of each trial.
 
     Attributes:
         passes: Spent so far.
-        gain: Expected relative fall of the best loss by one more trial; None while too few trials
+        gain: Expected relative fall of the best value by one more trial; None while too few trials
             have finished to tell.
         stopped: Why it ended before all its trials, in words; empty where it did not.
     """
@@ -64,10 +67,12 @@ class Search:
         seed: int = 0,
         device: str = "cpu",
         min_gain: float = 0.0,
+        objective: Objective | None = None,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._study, self._space, self._task, self._further = study, space, task, further
         self._seed, self._device, self._min_gain, self._say = seed, device, min_gain, say
+        self._objective = objective or EndResult()
         with sandbox(task.train, task.validation, task.test):  # a model is made
             self._applicable = Applicable(task)
         self.passes = 0.0
@@ -86,7 +91,8 @@ class Search:
                 break
             if not of_states(self._study, "WAITING"):
                 if self.gain is not None and self._count() >= MOVES and self.gain < self._min_gain:
-                    self.stopped = f"one more trial is expected to lower the loss by {self._told()}"
+                    noun = self._objective.noun
+                    self.stopped = f"one more trial is expected to lower {noun} by {self._told()}"
                     break
                 self._queue_next()
             trial = self._study.ask()
@@ -149,8 +155,14 @@ class Search:
         return {
             name: one
             for name, one in moves(recipe, self._task.prepared.batch_size).items()
-            if self._applicable.reason(one) is None
+            if self._applicable.reason(one) is None and self._may_help(recipe, one)
         }
+
+    def _may_help(self, recipe: Recipe, changed: Recipe) -> bool:
+        """Whether a change is worth a trial: early stopping is where the end counts."""
+        stops = changed.regularization.early_stopping is not None
+        added = stops and recipe.regularization.early_stopping is None
+        return self._objective.stopping_helps or not added
 
     def _known(self) -> set[str]:
         """Keys of the recipes that were tried or are under way."""
@@ -159,7 +171,7 @@ class Search:
 
     def _look(self) -> None:
         """Find the recipe with the largest expected gain, and that gain."""
-        heard = [(one, _loss(one)) for one in of_states(self._study, "COMPLETE", "PRUNED")]
+        heard = [(one, _value(one)) for one in of_states(self._study, "COMPLETE", "PRUNED")]
         done = [(one, loss) for one, loss in heard if loss is not None]
         tried = [self._recipe_of(one) for one, _ in done]
         losses = [loss for _, loss in done]
@@ -196,10 +208,12 @@ class Search:
         from optuna.trial import TrialState
 
         recipe = self._recipe(trial)
-        prepared = self._task.prepared
+        prepared, objective = self._task.prepared, self._objective
+        best = self._best()
         watcher = TrialWatcher(
             trial, recipe.steps_for(prepared.steps, prepared.batch_size),
-            prunable="rank" not in trial.user_attrs, deadline=limit,
+            prunable="rank" not in trial.user_attrs, deadline=limit, objective=objective,
+            hopeless=lambda step: objective.hopeless(recipe, step, best),
         )  # fmt: skip
         run = try_training(
             self._task, recipe, seed=self._seed, device=self._device, watcher=watcher
@@ -215,10 +229,17 @@ class Search:
             self._cut(trial)
             return "cut short"
         if watcher.pruned:
+            trial.set_user_attr(_LEAST, objective.least(recipe, run.steps))
             self._study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
             return "pruned"
-        self._study.tell(trial, final_loss(run), skip_if_finished=True)
-        return shown(final_loss(run))
+        value = objective.judge(run, recipe).value
+        self._study.tell(trial, value, skip_if_finished=True)
+        return objective.shown(value)
+
+    def _best(self) -> float:
+        """The least value so far."""
+        done = of_states(self._study, "COMPLETE")
+        return min((one.value for one in done if one.value is not None), default=DIVERGED)
 
     def _recipe(self, trial: Trial) -> Recipe:
         """The recipe of a trial: as enqueued, or what its parameters stand for."""
@@ -242,15 +263,15 @@ class Search:
         self._study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
 
 
-def _loss(trial: FrozenTrial) -> float | None:
-    """What a trial says of its recipe's loss: infinite where it diverged or failed.
+def _value(trial: FrozenTrial) -> float | None:
+    """What a trial says of its recipe's value: infinite where it diverged or failed.
 
     A pruned trial's is what it had reached: more than it would have ended at, and far behind the
-    best nevertheless. None where nothing is known.
+    best nevertheless; of a time, how long it had taken. None where nothing is known.
     """
     if "recipe" not in trial.user_attrs:
         return None
-    value = trial.value
+    value = trial.value if trial.value is not None else trial.user_attrs.get(_LEAST)
     if value is None and trial.last_step is not None:
         value = trial.intermediate_values[trial.last_step]
     return math.inf if value is not None and value >= DIVERGED else value

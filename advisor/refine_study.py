@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from advisor.answer import TaskFacts
     from advisor.curves import Allowance
+    from advisor.goal import Goal
     from advisor.refine_space import Neighbourhood
 
 SPACE_VERSION = 1
@@ -57,16 +58,22 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(before)
 
 
-def study_name(task: Task, facts: TaskFacts) -> str:
+def study_name(task: Task, facts: TaskFacts, goal: Goal | None = None) -> str:
     """The task's name and a fingerprint of what makes its losses comparable.
 
     That is the data's size, loss, batch size, budget, and the shapes of the model's parameters;
-    not the device, nor what the probes measured.
+    not the device, nor what the probes measured. Times to a target are compared with those to the
+    same target alone.
+
+    Args:
+        task: The task.
+        facts: Its facts, as the advice has them.
+        goal: What the values are; None for goal "best".
     """
     prepared = task.prepared
     with sandbox(task.train, task.validation, task.test):
         state = task.make_model().state_dict()
-    known = {
+    known: dict[str, Any] = {
         "space": SPACE_VERSION,
         "samples": facts.train_samples,
         "loss": prepared.objective.loss_name,
@@ -74,6 +81,8 @@ def study_name(task: Task, facts: TaskFacts) -> str:
         "steps": prepared.steps,
         "model": {name: str(getattr(value, "shape", None)) for name, value in state.items()},
     }
+    if goal is not None and goal.name != "best":
+        known["goal"] = [goal.name, goal.target]
     text = json.dumps(known, sort_keys=True)
     return f"{task.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from advisor.wording import amount, columns, duration, size
+from advisor.wording import amount, columns, duration, goal_in_words, size
 
 if TYPE_CHECKING:
     from advisor.advice import Advice, Candidate
-    from advisor.tuned import Tuned
+    from advisor.tuned import Finalist, Tuned
 
 _SHOWN = 3
 FAILED = 1e30
@@ -44,13 +44,22 @@ def advice_details(advice: Advice) -> str:
 
 def tuned_table(tuned: Tuned) -> str:
     """The finalists, a line each, and what the search cost."""
-    header = ["RANK", "MEDIAN", "VALIDATION LOSS PER FRESH SEED", "FROM", "RECIPE"]
+    soonest = tuned.goal == "fastest"
+    header = ["RANK", *(["TIME", "TO TARGET PER FRESH SEED"] * soonest), "MEDIAN",
+              "VALIDATION LOSS PER FRESH SEED", "FROM", "RECIPE"]  # fmt: skip
     rows = [
-        [str(rank), _loss(one.median), " ".join(map(_loss, one.validation)), one.origin,
-         one.recipe.describe()]
+        [str(rank), *(_times(one) if soonest else ()), _loss(one.median),
+         " ".join(map(_loss, one.validation)), one.origin, one.recipe.describe()]
         for rank, one in enumerate(tuned.ranking, start=1)
     ]  # fmt: skip
-    closing = [
+    closing = [goal_in_words(tuned.goal, tuned.target)]
+    if soonest:
+        closing[0] += f" ({tuned.target_origin}), where a run ends"
+        closing.append(
+            "time: median time to the target, in full trainings by AdamW at predicted seconds a "
+            "step; to target: share of the budget's passes"
+        )
+    closing += [
         f"{tuned.trials} trials, {tuned.pruned} of them pruned; "
         f"{amount(tuned.passes)} passes in {duration(tuned.seconds)}"
     ]
@@ -58,8 +67,14 @@ def tuned_table(tuned: Tuned) -> str:
         closing.append(f"stopped: {tuned.stopped}")
     elif tuned.expected_gain is not None:
         gain = 100 * tuned.expected_gain
-        closing.append(f"one more trial is expected to lower the best loss by {gain:.2g} %")
+        noun = "shortest time" if soonest else "best loss"
+        closing.append(f"one more trial is expected to lower the {noun} by {gain:.2g} %")
     return "\n".join([columns([header, *rows]), "", *closing])
+
+
+def _times(one: Finalist) -> list[str]:
+    shares = ["missed" if share is None else f"{share:.1%}" for share in one.to_target or ()]
+    return ["missed" if one.time is None else amount(one.time), " ".join(shares)]
 
 
 def _loss(value: float) -> str:
@@ -81,6 +96,7 @@ def _basis(advice: Advice) -> list[str]:
     return [
         f"probe: {amount(probe.passes)} passes in {duration(probe.seconds)}, "
         f"{probe.share:.1%} of one full training",
+        goal_in_words(advice.goal, advice.target),
         f"{'abstained' if advice.abstained else 'why'}: {advice.reason}",
         "score: expected regret; 0 is the best known recipe, 1 an untrained model",
     ]

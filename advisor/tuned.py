@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from advisor.answer import Answer, RankedRecipe
 
 
@@ -10,14 +12,21 @@ class Finalist(RankedRecipe):
 
     Attributes:
         recipe: The recipe.
-        validation: Final validation loss per fresh seed.
+        validation: Final validation loss per fresh seed; with goal "fastest" a run ends at the
+            target.
         median: Their median.
         origin: Where it came from ("ranking 1", "trial 17").
+        to_target: With goal "fastest", the share of the budget's passes until the target per fresh
+            seed, None where it was missed; else None.
+        time: With goal "fastest", the median time to the target in full trainings by AdamW, as
+            steps are predicted to take; None where that run missed it.
     """
 
     validation: tuple[float, ...]
     median: float
     origin: str
+    to_target: tuple[float | None, ...] | None = None
+    time: float | None = None
 
 
 class Tuned(Answer):
@@ -25,14 +34,18 @@ class Tuned(Answer):
 
     Attributes:
         task: Facts of the task.
-        ranking: Finalists, the best median first.
+        ranking: Finalists, by goal: the best median first, or the least time.
         trials: Trials run in all (resumed ones included).
         pruned: How many of them were pruned.
         passes: Passes spent by this call.
         seconds: Wall time of this call.
         expected_gain: Share by which one more trial is expected to lower the best loss of the
-            search; None where too few trials have finished to tell.
+            search (with goal "fastest" its shortest time); None where too few trials have finished
+            to tell.
         stopped: Why the search ended before all its trials, in words; empty where it did not.
+        goal: What was gone by, that of the advice: "best" or "fastest".
+        target: With goal "fastest" the validation loss to reach.
+        target_origin: Where the target comes from, in words; empty without one.
     """
 
     ranking: tuple[Finalist, ...]
@@ -42,6 +55,9 @@ class Tuned(Answer):
     seconds: float
     expected_gain: float | None = None
     stopped: str = ""
+    goal: Literal["best", "fastest"] = "best"
+    target: float | None = None
+    target_origin: str = ""
 
     def __str__(self) -> str:
         """The finalists as a table."""

@@ -17,7 +17,10 @@ def add(commands: arg.Commands) -> None:
         description="An Optuna study that begins with the ranking; the best are trained again on "
         "fresh seeds before one of them is named best. That is at most N trials, the first five of "
         "them the ranking's own recipes as they are, and at most 12 final trainings (4 recipes on "
-        "3 seeds), each one full training unless it is ended early.",
+        "3 seeds), each one full training unless it is ended early. Goal and target are those that "
+        "the advice was asked with: with goal fastest the least time to the target wins, a run "
+        "ends where it reaches the target, and without --target one more training by AdamW 1e-3 "
+        "cosine sets it.",
     )  # fmt: skip
     parser.add_argument("advice", metavar="ADVICE", help="advice.json, written by recommend --out")
     parser.add_argument(
@@ -30,8 +33,8 @@ def add(commands: arg.Commands) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--min-gain", metavar="SHARE", action=arg.Checked, check=_share, default=0.001,
-        help="stop, after ten trials, once one more is expected to lower the loss by less than "
-        "this share of it (default 0.001); 0 runs all trials",
+        help="stop, after ten trials, once one more is expected to lower the loss (or the time to "
+        "the target) by less than this share of it (default 0.001); 0 runs all trials",
     )  # fmt: skip
     parser.add_argument(
         "--timeout", metavar="T", action=arg.Checked, check=parse_seconds,

@@ -10,7 +10,9 @@ from torch import nn
 from advisor import refine_study
 from advisor.advice import Advice, Candidate, Cost, Expected, ProbeCost
 from advisor.answer import TaskFacts
+from advisor.goal import Goal
 from advisor.refine_study import study_name
+from probes.profile import FACTS_ONLY, take_profile
 from probes.recipe.schema import Recipe
 from probes.task import Task
 
@@ -70,9 +72,18 @@ def make_advice(
     )  # fmt: skip
 
 
-def trials_of(storage: str, task: Task | None = None) -> list[optuna.trial.FrozenTrial]:
+def soonest(advice: Advice, task: Task, target: float | None = None) -> Advice:
+    """The same advice, asked with goal "fastest"."""
+    profile = take_profile(task, tier=FACTS_ONLY, seed=0, device="cpu")
+    changed = {"goal": "fastest", "target": target, "profile": profile.model_dump(by_alias=True)}
+    return advice.model_copy(update=changed)
+
+
+def trials_of(
+    storage: str, task: Task | None = None, goal: Goal | None = None
+) -> list[optuna.trial.FrozenTrial]:
     task = task or make_task()
-    name = study_name(task, make_advice(GOOD, name=task.name).task)
+    name = study_name(task, make_advice(GOOD, name=task.name).task, goal)
     return optuna.load_study(
         study_name=name, storage=refine_study._open_storage(storage)
     ).get_trials()  # fmt: skip

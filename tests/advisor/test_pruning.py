@@ -7,8 +7,8 @@ import pytest
 
 from advisor.curve_pruner import LEAST_FINISHED, CurvePruner
 from advisor.curves import SHARES, Allowance
-from advisor.pruning import TrialWatcher, rungs
-from advisor.refine_finals import DIVERGED
+from advisor.objective import DIVERGED, TimeToTarget
+from advisor.pruning import DeadlineWatcher, TrialWatcher, rungs
 from advisor.refine_study import named, quiet
 from probes.recipe.schema import Recipe
 from probes.run import Point
@@ -90,6 +90,35 @@ def test_pruning_happens_at_a_rung_alone_and_not_at_the_end() -> None:
     assert not last(point(1000, 1.0))
     assert not last.late
     assert TrialWatcher(_Told(), 1000, prunable=True, deadline=0.0)(point(999, 1.0))
+
+
+def test_a_run_ends_at_the_target_whatever_else_would_end_it() -> None:
+    soonest = TimeToTarget(0.5, 1000, 16, lambda recipe: 1.0)
+    told = _Told()
+    watcher = TrialWatcher(
+        told, 1000, prunable=True, deadline=0.0, objective=soonest, hopeless=lambda step: True
+    )
+    assert watcher(point(251, 0.5))
+    assert not watcher.pruned
+    assert not watcher.late
+    last = DeadlineWatcher(1000, 0.0, soonest)
+    assert last(point(251, 0.4))
+    assert not last.late
+
+
+def test_a_run_for_time_is_given_up_for_its_time_alone() -> None:
+    """By the curves this trial would be pruned; the steps after which time is up decide."""
+    soonest = TimeToTarget(0.5, 1000, 16, lambda recipe: 1.0)
+    watcher = TrialWatcher(
+        _Told(), 1000, prunable=True, objective=soonest, hopeless=lambda step: step > 400
+    )
+    assert not watcher(point(251, 9.0))
+    assert not watcher(point(398, 9.0))
+    assert watcher(point(631, 9.0))
+    assert watcher.pruned
+    whole = TrialWatcher(_Told(), 1000, prunable=True, objective=soonest, hopeless=lambda _: True)
+    assert not whole(point(1000, 9.0)), "a run that is complete is no trial given up"
+    assert not whole.pruned
 
 
 def test_what_lies_too_far_behind_is_pruned_and_the_rest_is_not() -> None:

@@ -27,8 +27,8 @@ from refine_cases import (
 from torch import nn
 
 from advisor import refine_finals
+from advisor.objective import DIVERGED
 from advisor.refine import refine
-from advisor.refine_finals import DIVERGED
 from advisor.refine_search import MOVES
 from probes.errors import UserError
 from probes.recipe.schema import Recipe

@@ -20,8 +20,9 @@ from refine_cases import (
 )
 
 from advisor import pruning, refine_finals
+from advisor.objective import DIVERGED
 from advisor.refine import refine
-from advisor.refine_finals import DIVERGED, Entry, run_finals, unused_seeds
+from advisor.refine_finals import Entry, run_finals, unused_seeds
 from probes.recipe.schema import Recipe
 from probes.run import Point, Run
 from probes.task import Task

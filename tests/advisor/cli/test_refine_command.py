@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from user_files import CommandLine
 
 from advisor.answer import TaskFacts
 from advisor.cli.refine import _share
@@ -42,3 +45,26 @@ def test_the_last_line_is_the_outlook(gain: float | None, stopped: str, said: st
         expected_gain=gain, stopped=stopped,
     )  # fmt: skip
     assert str(tuned).splitlines()[-1].startswith(said)
+    assert "goal best: the best result at the end" in str(tuned)
+
+
+@pytest.mark.slow
+def test_the_goal_goes_from_recommend_to_refine(advisor: CommandLine) -> None:
+    words = ("recommend", "good.py:task", "--steps", "200", "--goal", "fastest")
+    answer = advisor(*words, "--target", "1.05", "--out", "advice.json", "--explain")
+    assert answer.status == 0, answer.err
+    assert answer.out.count("goal fastest: soonest to a validation loss of 1.05") == 2
+    told = json.loads((advisor.folder / "advice.json").read_text())
+    assert (told["goal"], told["target"]) == ("fastest", 1.05)
+
+    refine = ("refine", "advice.json", "--task", "good.py:task", "--trials", "3")
+    people = advisor(*refine, "--out", "tuned.json")
+    assert people.status == 0, people.err
+    assert "goal fastest: soonest to a validation loss of 1.05 (as asked)" in people.out
+    assert "TO TARGET PER FRESH SEED" in people.out
+    assert "target: a validation loss of 1.05, as asked" in people.err
+    tuned = json.loads(advisor(*refine, "--json").out)
+    assert (tuned["goal"], tuned["target"], tuned["target_origin"]) == ("fastest", 1.05, "as asked")
+    assert len(tuned["ranking"][0]["to_target"]) == 3
+    assert Tuned.load(advisor.folder / "tuned.json").goal == "fastest"
+    assert advisor("export", "tuned.json", "--to", "torch").status == 0
