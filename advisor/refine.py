@@ -75,9 +75,8 @@ def refine(
 
     What holds: over the fresh seeds compared, the answer's median validation loss (or time to the
     target) is not above that of the ranking's first recipe. On other seeds or on test data it may
-    be. Where a timeout leaves
-    little time, fewer seeds are compared than asked for, or the ranking's first is trained alone
-    and is the answer.
+    be. Where a timeout leaves little time, fewer seeds are compared than asked for, or the
+    ranking's first is trained alone and is the answer.
 
     Args:
         advice: What ``recommend`` answered.
