@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from knowledge_base.journal import Journal
+from knowledge_base.manifest import MANIFEST, check_place, sha256
 from knowledge_base.state import State
 from probes.errors import UserError
 from probes.files import write_text
@@ -23,6 +23,7 @@ from probes.recipe.schema import Recipe
 SCHEMA_VERSION = 1
 SHIPPED = Path(__file__).parent / "data"
 _PACKED = ("runs.parquet", "recipes.json", "profiles.parquet")
+_WRITTEN = (*_PACKED, "refused.json")
 
 
 _RUN_SCHEMA = pa.schema(
@@ -76,8 +77,9 @@ def pack(journal: Journal, folder: Path, made_by: str, details: dict[str, Any]) 
         details: Further facts for the manifest (versions, date).
 
     Raises:
-        UserError: The folder cannot be made or written.
+        UserError: The folder cannot be made or written, or see ``check_pack_place``.
     """
+    check_pack_place(folder)
     state = State.of(journal)
     used = {run["recipe"] for run in state.runs.values()} | {
         key for _, key in state.refused if key in state.recipes
@@ -99,7 +101,7 @@ def pack(journal: Journal, folder: Path, made_by: str, details: dict[str, Any]) 
                 "schema": SCHEMA_VERSION,
                 "made_by": made_by,
                 **details,
-                "files": {name: _sha256(new / name) for name in (*_PACKED, "refused.json")},
+                "files": {name: sha256(new / name) for name in _WRITTEN},
                 "counts": {
                     "runs": len(state.runs),
                     "recipes": len(used),
@@ -108,8 +110,8 @@ def pack(journal: Journal, folder: Path, made_by: str, details: dict[str, Any]) 
                     "set_aside": len(state.damaged),
                 },
             }
-            _write_json(new / "manifest.json", manifest, indent=1)
-            for name in (*_PACKED, "refused.json", "manifest.json"):
+            _write_json(new / MANIFEST, manifest, indent=1)
+            for name in (*_WRITTEN, MANIFEST):
                 (new / name).replace(folder / name)
     except (OSError, ValueError) as error:
         raise UserError(
@@ -118,13 +120,25 @@ def pack(journal: Journal, folder: Path, made_by: str, details: dict[str, Any]) 
     return manifest
 
 
-def check_hashes(folder: Path = SHIPPED) -> None:
+def check_pack_place(folder: Path) -> None:
+    """Refuse to pack into a folder where files of somebody else's would be written over.
+
+    Raises:
+        UserError: It holds files of these names that no manifest of a pack lists.
+    """
+    check_place(folder, _WRITTEN, _PACKED)
+
+
+def check_hashes(folder: Path = SHIPPED) -> tuple[Path, ...]:
     """Compare the packed files with their manifest.
+
+    Returns:
+        The files of the pack, its manifest the last; the folder may hold others beside them.
 
     Raises:
         UserError: A file is missing or was changed.
     """
-    manifest = read_json(folder / "manifest.json")
+    manifest = read_json(folder / MANIFEST)
     facts = manifest if isinstance(manifest, dict) else {"schema": SCHEMA_VERSION}
     if facts.get("schema") != SCHEMA_VERSION:
         raise UserError(
@@ -134,16 +148,17 @@ def check_hashes(folder: Path = SHIPPED) -> None:
     listed = facts.get("files")
     if not isinstance(listed, dict) or not set(_PACKED) <= set(listed):
         raise UserError(
-            f"a manifest with the hashes of {', '.join(_PACKED)}", str(folder / "manifest.json"),
+            f"a manifest with the hashes of {', '.join(_PACKED)}", str(folder / MANIFEST),
             "rebuild it with advisor kb build",
         )  # fmt: skip
     for name, expected in listed.items():
         path = folder / name
-        if not path.is_file() or _sha256(path) != expected:
+        if not path.is_file() or sha256(path) != expected:
             raise UserError(
                 f"{name} as the manifest describes it", "a missing or changed file",
                 "reinstall optimizer-advisor or rebuild with advisor kb build",
             )  # fmt: skip
+    return (*(folder / name for name in listed), folder / MANIFEST)
 
 
 def load_runs(folder: Path = SHIPPED, columns: Iterable[str] | None = None) -> dict[str, Any]:
@@ -269,7 +284,3 @@ def read_json(path: Path) -> Any:
 def _write_json(path: Path, data: Any, indent: int | None = None) -> None:
     separators = (",", ":") if indent is None else None
     write_text(path, json.dumps(data, indent=indent, separators=separators) + "\n")
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -119,7 +119,8 @@ def _add_build(commands: arg.Commands) -> None:
     )
     parser.add_argument(
         "--pack", metavar="DIR", action=arg.Checked, check=_folder,
-        help="afterwards write the store there as Parquet and JSON with a manifest",
+        help="afterwards write the store there as Parquet and JSON with a manifest; files of these "
+        "names that are no pack's are never written over",
     )  # fmt: skip
     arg.add_json(parser)
     parser.set_defaults(run=run_build)
@@ -170,10 +171,12 @@ def run_build(chosen: argparse.Namespace) -> str:
     from knowledge_base.fetch import cache_directory
     from knowledge_base.journal import Journal
     from knowledge_base.limits import Limits
-    from knowledge_base.store import SHIPPED, pack
+    from knowledge_base.store import SHIPPED, check_pack_place, pack
     from knowledge_base.tasks import task_row, task_rows
     from probes.device import resolve_device
 
+    if chosen.pack is not None:
+        check_pack_place(chosen.pack)
     store = chosen.store or cache_directory() / _STORE
     line = ProgressLine()
 

@@ -18,8 +18,8 @@ def counts(folder: Path) -> dict[str, Any]:
         ``recipes``, ``profiles``, ``seeds`` (different ones), ``discounted``: tasks that add
         nothing of their own, with the reason, ``diverged`` runs and their
         ``diverged_share``, ``refused`` pairs of task and recipe, runs by role (``reference``,
-        ``searched``, ``repeat``), ``bytes`` on disk, ``bytes_per_run`` of the file of runs, and
-        ``tiers``: profiles by tier.
+        ``searched``, ``repeat``), ``bytes`` of its files, ``bytes_per_run`` of the file of runs,
+        and ``tiers``: profiles by tier.
 
     Raises:
         UserError: There is no packed knowledge base, or its files were changed.
@@ -33,7 +33,7 @@ def counts(folder: Path) -> dict[str, Any]:
         load_runs,
     )
 
-    check_hashes(folder)
+    files = check_hashes(folder)
     columns = ["task", "recipe", "seed", "role", "diverged", "curve_steps"]
     runs = load_runs(folder, columns)
     profiles = load_profiles(folder)
@@ -48,7 +48,7 @@ def counts(folder: Path) -> dict[str, Any]:
         "discounted": {item.task: item.reason for item in discounted_in(folder)},
         **_ends(number, int(runs["diverged"].sum()), len(load_refused(folder))),
         **_roles(runs["role"]),
-        "bytes": sum(file.stat().st_size for file in folder.iterdir() if file.is_file()),
+        "bytes": sum(file.stat().st_size for file in files),
         "bytes_per_run": (folder / "runs.parquet").stat().st_size / max(number, 1),
         "tiers": _tiers(profile["tier"] for profile in profiles),
     }

@@ -55,6 +55,9 @@ def test_status_counts(advisor: CommandLine) -> None:
     assert found["diverged_share"] == pytest.approx(1 / 3, abs=1e-4)
     assert found["bytes_per_run"] == (folder / "runs.parquet").stat().st_size / 3
     assert found["bytes"] == sum(file.stat().st_size for file in folder.iterdir())
+    (folder / "notes.txt").write_text("a file beside it " * 1000)
+    again = json.loads(advisor("kb", "status", "--pack", "packed", "--json").out)
+    assert again["bytes"] == found["bytes"]
     people = advisor("kb", "status", "--pack", "packed").out
     assert {line.split()[0] for line in people.splitlines()} >= set(NUMBERS)
 
@@ -104,6 +107,17 @@ def test_wrong_words(advisor: CommandLine, words: tuple[str, ...], said: str) ->
     answer = advisor("kb", *words)
     assert (answer.status, answer.out) == (2, "")
     assert said in answer.err
+
+
+def test_a_build_packs_into_no_folder_of_somebody_else(advisor: CommandLine) -> None:
+    folder = advisor.folder / "mine"
+    folder.mkdir()
+    (folder / "manifest.json").write_text("{}")
+    answer = advisor("kb", "build", "--store", "j.log", "--tasks", "wine-mlp-1", "--pack", "mine")
+    assert (answer.status, answer.out) == (2, "")
+    assert "mine with a manifest.json that it did not write" in answer.err
+    assert (folder / "manifest.json").read_text() == "{}"
+    assert not (advisor.folder / "j.log").exists(), "refused before anything is trained"
 
 
 @pytest.mark.slow
