@@ -7,6 +7,7 @@ are right-censored: the time to a target that was not reached is only known to b
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -27,6 +28,7 @@ from knowledge_base.importers.base import (
 from knowledge_base.importers.measurements import Measurements, read_measurements
 from knowledge_base.importers.members import Member, members
 from knowledge_base.importers.reading import finite, read_json, settings
+from knowledge_base.importers.repeats import Repeats
 from knowledge_base.importers.submissions import method_of
 
 _FILES = ("hparams.json", "measurements.csv", "meta_data_0.json")
@@ -72,6 +74,7 @@ class AlgoPerf:
         open_trials: dict[str, _Trial] = {}
         outside: set[str] = set()
         methods: dict[tuple[str, str], ImportedMethod] = {}
+        repeats = Repeats(report)
         for member in members(path, _is_log, report):
             folder = str(member.name.parent)
             place = _PLACE.fullmatch(folder)
@@ -80,6 +83,9 @@ class AlgoPerf:
                     outside.add(folder)
                     fault = "expected to lie in SUBMISSION/study_N/WORKLOAD_FRAMEWORK/trial_T/"
                     report.problem(member.shown, None, f"{fault}: its task is not known")
+                continue
+            key, digest = (_origin(place), member.name.name), hashlib.sha256(member.data).digest()
+            if not repeats.is_first(key, digest, member.shown, None, "file"):
                 continue
             shown = member.shown.rpartition("/")[0]
             trial = open_trials.setdefault(folder, _Trial(shown, place))
@@ -91,6 +97,7 @@ class AlgoPerf:
         for trial in open_trials.values():
             absent = [name for name in _FILES if name not in trial.parts]
             report.problem(trial.shown, None, f"expected a trial with {', '.join(absent)}")
+        repeats.tell()
 
     def _run(self, trial: _Trial, methods: dict[tuple[str, str], ImportedMethod]) -> ImportedRun:
         place = trial.place
@@ -109,13 +116,18 @@ class AlgoPerf:
             words["device"] = printable(device)
         return ImportedRun(
             source=self.source, licence=self.licence,
-            origin="/".join(PurePosixPath(place.string).parts[-4:]), task=place["workload"],
+            origin=_origin(place), task=place["workload"],
             method=method, seed=seed if is_seed else None, trial=int(place["trial"]),
             curves=found.curves, ending=ending,
             diverged=any(_diverged(curve) for curve in found.curves),
             numbers={name: value for name, value in numbers.items() if value is not None},
             words=words, missing=missing if is_seed else {**missing, "seed": "not in the log"},
         )  # fmt: skip
+
+
+def _origin(place: re.Match[str]) -> str:
+    """A trial's folder from its submission on, wherever the logs lie."""
+    return "/".join(PurePosixPath(place.string).parts[-4:])
 
 
 def _is_log(name: PurePosixPath) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from knowledge_base.importers.base import Curve, Report, Split
 from knowledge_base.importers.members import Member
+from knowledge_base.importers.repeats import Repeats, same
 
 _TRAINING: dict[str, str] = {
     "loss": "batch_loss",
@@ -23,7 +24,8 @@ _TRAINING: dict[str, str] = {
 _SPLITS: dict[str, Split] = {"train": "train", "validation": "validation", "test": "test"}
 _TIMES = ("accumulated_submission_time", "score")
 _PROBLEMS_A_FILE = 20
-_Points = dict[int, tuple[float, float]]
+_Points = dict[int, tuple[float, float, int]]
+"""Value, training time and line by step."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,11 @@ class Measurements:
 
 
 def read_measurements(member: Member, report: Report) -> Measurements | None:
-    """The curves of a log, or None where it has no usable row; the report names bad lines."""
+    """The curves of a log, or None where it has no usable row; the report names bad lines.
+
+    A line that repeats an earlier one is left out and counted. Of two values of one step the first
+    is kept, and the report names the line of the other.
+    """
     lines = member.text.split("\n")
     header = lines[0].strip().split(",")
     if "global_step" not in header or len(set(header)) < len(header):
@@ -52,6 +58,7 @@ def read_measurements(member: Member, report: Report) -> Measurements | None:
     columns = {name: place for place, name in enumerate(header) if _is_read(name)}
     points: dict[str, _Points] = {name: {} for name in columns}
     last, seconds, bad = -1, math.nan, 0
+    repeats, whole = Repeats(report), set[str]()
     for row, line in enumerate(lines[1:], start=2):
         if not line.strip():
             continue
@@ -62,12 +69,19 @@ def read_measurements(member: Member, report: Report) -> Measurements | None:
             if bad <= _PROBLEMS_A_FILE:
                 report.problem(member.shown, row, str(error))
             continue
+        if line in whole:
+            repeats.exact(member.shown, "row")
+            continue
+        whole.add(line)
         time = next((values[name] for name in _TIMES if name in values), math.nan)
         for name, value in values.items():
-            points[name][step] = (value, time)
+            known = points[name].setdefault(step, (value, time, row))
+            if name not in _TIMES and not same(known[0], value):
+                repeats.contrary(member.shown, row, _contradiction(name, step, value, known))
         last = max(last, step)
         if not math.isnan(time):
             seconds = time if math.isnan(seconds) else max(seconds, time)
+    repeats.tell()
     if bad > _PROBLEMS_A_FILE:
         report.problem(member.shown, None, f"{bad - _PROBLEMS_A_FILE} more malformed lines")
     if last < 0:
@@ -75,6 +89,12 @@ def read_measurements(member: Member, report: Report) -> Measurements | None:
         return None
     curves = (_curve(name, found) for name, found in points.items() if name not in _TIMES and found)
     return Measurements(tuple(curves), last, seconds)
+
+
+def _contradiction(
+    name: str, step: int, value: float, known: tuple[float, float, int]
+) -> str:  # fmt: skip
+    return f"{name} {value:g} at step {step}, {known[0]:g} in line {known[2]}"
 
 
 def _is_read(name: str) -> bool:

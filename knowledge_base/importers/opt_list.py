@@ -8,6 +8,7 @@ cosine to its ``min_learning_rate_mult``.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -19,6 +20,7 @@ from knowledge_base.importers.base import (
 )
 from knowledge_base.importers.members import members
 from knowledge_base.importers.reading import finite, read_json
+from knowledge_base.importers.repeats import Repeats
 from probes.recipe.catalogue import method
 
 _NUMBERS = (
@@ -45,14 +47,19 @@ class OptList:
 
     def read(self, path: Path, report: Report) -> Iterator[ImportedMethod]:
         """A method for each configuration, in the list's order; see ``Importer``."""
-        rank = 0
+        rank, repeats = 0, Repeats(report)
         for member in members(path, _is_json, report):
             for place, record in enumerate(read_json(member, list, report) or ()):
                 rank += 1  # a malformed one keeps its place
                 try:
-                    yield _method(rank, record)
+                    method = _method(rank, record)
                 except ValueError as error:
                     report.problem(member.shown, 1, f"record {place}: {error}")
+                    continue
+                content = json.dumps(record, sort_keys=True)
+                if repeats.is_first(content, content, member.shown, 1, "record"):
+                    yield method
+        repeats.tell()
 
 
 def _is_json(name: PurePosixPath) -> bool:

@@ -7,7 +7,9 @@ they belong to is not said, so the index is all there is of time. NaN where a ru
 
 from __future__ import annotations
 
+import hashlib
 import math
+from array import array
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -23,6 +25,7 @@ from knowledge_base.importers.base import (
 )
 from knowledge_base.importers.members import members
 from knowledge_base.importers.reading import number, read_json, settings
+from knowledge_base.importers.repeats import Repeats
 
 _SPLITS: dict[str, Split] = {"train": "train", "valid": "validation", "test": "test"}
 _NAMES = {"learning_rate": "lr", "epsilon": "eps"}
@@ -49,7 +52,8 @@ class TaskSet:
     layout = "TaskSet files (TASK.json: a list of records with hp, train, valid and test)"
 
     def read(self, path: Path, report: Report) -> Iterator[ImportedRun]:
-        """A run for each task and configuration; see ``Importer``."""
+        """A run for each task and configuration, the first of each; see ``Importer``."""
+        repeats = Repeats(report)
         methods: dict[tuple[tuple[str, Setting], ...], ImportedMethod] = {}
         for member in members(path, _is_json, report):
             records = read_json(member, list, report)
@@ -60,6 +64,9 @@ class TaskSet:
                     report.problem(member.shown, 1, f"record {place}: {error}")
                     continue
                 known = tuple(hyperparameters.items())
+                key, what = (member.name.stem, known), f"record {place}"
+                if not repeats.is_first(key, _digest(curves), member.shown, 1, what):
+                    continue
                 method = methods.get(known) or _method(hyperparameters)
                 methods[known] = method
                 yield ImportedRun(
@@ -68,6 +75,15 @@ class TaskSet:
                     curves=curves, missing=_MISSING_OF_RUN,
                     diverged=any(not math.isfinite(curve.values[-1]) for curve in curves),
                 )  # fmt: skip
+        repeats.tell()
+
+
+def _digest(curves: tuple[Curve, ...]) -> bytes:
+    """The same for the same losses, NaN included: a fraction of what the losses take to keep."""
+    found = hashlib.sha256()
+    for curve in curves:
+        found.update(array("d", [len(curve.values), *curve.values]).tobytes())
+    return found.digest()
 
 
 def _is_json(name: PurePosixPath) -> bool:

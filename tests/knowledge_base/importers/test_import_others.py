@@ -178,7 +178,8 @@ def test_what_the_catalogue_cannot_say(
     ],
 )
 def test_malformed_records_keep_their_rank(tmp_path: Path, bad: Any, said: str) -> None:
-    methods, report = _list(tmp_path / "list.json", BEST_FIRST, bad, BEST_FIRST)
+    last = {**BEST_FIRST, "beta1": 0.8}
+    methods, report = _list(tmp_path / "list.json", BEST_FIRST, bad, last)
     assert [method.rank for method in methods] == [1, 3]
     (problem,) = report.problems
     assert said in problem.message
