@@ -166,15 +166,22 @@ def one_of(kind: str, choices: Iterable[str]) -> Callable[[str], str]:
     return check
 
 
-def out_file(text: str) -> Path:
-    """A path that can be written to, checked before the work whose result it takes."""
+def path(text: str) -> Path:
+    """Any path; no text at all would stand for the current folder."""
     from pathlib import Path  # here and not above: it is a tenth of what --help takes
 
+    if not text:
+        raise UserError("a path", repr(text), "name a file or a folder")
+    return Path(text)
+
+
+def out_file(text: str) -> Path:
+    """A path that can be written to, checked before the work whose result it takes."""
     from probes.files import check_writable
 
-    path = Path(text)
-    check_writable(path)
-    return path
+    place = path(text)
+    check_writable(place)
+    return place
 
 
 def place_to_make(path: Path) -> Path:
@@ -201,12 +208,10 @@ def place_to_make(path: Path) -> Path:
 
 def old_file(text: str) -> Path:
     """A path of a file that is there."""
-    from pathlib import Path
-
-    path = Path(text)
-    if not os.path.isfile(path):
-        raise UserError("a file", f"{path}, which is not one", "check the path")
-    return path
+    place = path(text)
+    if not os.path.isfile(place):
+        raise UserError("a file", f"{place}, which is not one", "check the path")
+    return place
 
 
 def add_task(parser: Parser) -> None:

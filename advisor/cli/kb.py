@@ -50,8 +50,9 @@ def _add_status(commands: arg.Commands) -> None:
         "the time left.",
     )  # fmt: skip
     parser.add_argument(
-        "--pack", metavar="DIR", help="a packed knowledge base (default: the shipped one)"
-    )
+        "--pack", metavar="DIR", action=arg.Checked, check=arg.path,
+        help="a packed knowledge base (default: the shipped one)",
+    )  # fmt: skip
     parser.add_argument(
         "--store", metavar="FILE", nargs="?", const="", default=None,
         help="the journal of a build (without FILE the default one) in place of a packed one",
@@ -139,7 +140,7 @@ def run_status(chosen: argparse.Namespace) -> str:
     if chosen.store is not None:
         found = store_counts(Path(chosen.store or cache_directory() / _STORE))
     else:
-        found = counts(SHIPPED if chosen.pack is None else Path(chosen.pack))
+        found = counts(chosen.pack or SHIPPED)
     if chosen.json:
         return json_text(found)
     shown = {**found, "bytes": size(found["bytes"])}
@@ -268,9 +269,7 @@ def _store(text: str) -> Path:
 
 
 def _folder(text: str) -> Path:
-    from pathlib import Path
-
-    path = Path(text)
+    path = arg.path(text)
     if os.path.exists(path) and not os.path.isdir(path):
         raise UserError("a folder to pack into", f"{path}, which is a file", "give another path")
     return arg.place_to_make(path)

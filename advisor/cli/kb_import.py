@@ -22,11 +22,14 @@ def add(commands: arg.Commands) -> None:
     parser = commands.add_parser(
         "import", help="read results that others published",
         description="Reads published results, in the layout they were published in, into Parquet "
-        "files of their own. What is malformed is named and skipped.",
+        "files of their own. What is malformed is named and skipped; so is what is there twice. An "
+        "earlier import of the same format is not added to: --replace puts the new one in its "
+        "place.",
     )  # fmt: skip
     parser.add_argument(
-        "path", metavar="PATH", help="a folder, a .tar.xz or .tar.gz archive, or a file (.gz too)"
-    )
+        "path", metavar="PATH", action=arg.Checked, check=arg.path,
+        help="a folder, a .tar.xz or .tar.gz archive, or a file (.gz too)",
+    )  # fmt: skip
     parser.add_argument(
         "--format", metavar="F", required=True, action=arg.Checked,
         check=arg.one_of("a published format", FORMATS), help=f"one of {', '.join(FORMATS)}",
@@ -36,20 +39,25 @@ def add(commands: arg.Commands) -> None:
         help="where imported results are kept, a folder for each format (default: imported in the "
         "cache directory, which is $ADVISOR_CACHE or ~/.cache/optimizer-advisor)",
     )  # fmt: skip
+    parser.add_argument(
+        "--replace", action="store_true",
+        help="put this import in the place of an earlier one of the same format, all of whose runs "
+        "are lost; without it that is refused",
+    )  # fmt: skip
     arg.add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(chosen: argparse.Namespace) -> str:
     """Import, and give the counts as text."""
-    from pathlib import Path
-
     from knowledge_base.fetch import cache_directory
     from knowledge_base.importers import import_results
 
     folder = chosen.out or cache_directory() / "imported"
     line = Told()
-    summary = import_results(Path(chosen.path), chosen.format, folder, line.show)
+    summary = import_results(
+        chosen.path, chosen.format, folder, line.show, replace=chosen.replace
+    )  # fmt: skip
     for problem in summary.problems[:_TOLD_PROBLEMS]:
         say(str(problem))
     if summary.problem_count > _TOLD_PROBLEMS:
@@ -76,6 +84,7 @@ def _for_people(summary: Summary) -> str:
         ["source", f"{summary.source} ({summary.licence})"],
         *([name, str(getattr(summary, name))] for name in _COUNTED),
         ["problems", str(summary.problem_count)],
+        *([["replaced", str(summary.replaced)]] if summary.replaced else []),
         ["took", duration(summary.seconds)],
     ]
     parts = [columns(rows)]
@@ -95,11 +104,10 @@ _COUNTED = (
 
 def _folder(text: str) -> Path:
     import os
-    from pathlib import Path
 
     from probes.errors import UserError
 
-    path = Path(text)
+    path = arg.path(text)
     if os.path.exists(path) and not os.path.isdir(path):
         raise UserError("a folder to import into", f"{path}, which is a file", "change --out")
     return arg.place_to_make(path)

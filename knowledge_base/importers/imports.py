@@ -47,6 +47,7 @@ class Summary(BaseModel):
         missing: How many runs and methods lack what, by name.
         problems: The first thousand problems.
         problem_count: All problems.
+        replaced: Runs (of a list: methods) of the earlier import that this took the place of.
         seconds: Wall time.
     """
 
@@ -68,6 +69,7 @@ class Summary(BaseModel):
     missing: dict[str, int]
     problems: tuple[Problem, ...]
     problem_count: int
+    replaced: int
     seconds: float
 
 
@@ -76,24 +78,29 @@ def import_results(
     format_name: str,
     folder: Path,
     told: Callable[[int], None] = lambda count: None,
+    *,
+    replace: bool = False,
 ) -> Summary:
-    """Read published results into ``folder/<format_name>``, in the place of an earlier import.
+    """Read published results into ``folder/<format_name>``.
 
     Args:
         path: A folder, an archive or a file, as published.
         format_name: One of ``FORMATS``.
         folder: Where the imported formats are kept.
         told: Told how many records are done, now and then.
+        replace: Whether it may take the place of an earlier import of the format.
 
     Raises:
-        UserError: Nothing of that format is at the path, or it cannot be read or written. What is
+        UserError: Nothing of that format is at the path, it cannot be read or written, an earlier
+            import is there that is not to be replaced, or files of somebody else's are. What is
             malformed among the rest is no error but a problem of the summary.
     """
     if format_name not in FORMATS:
         raise unknown_name("a published format", format_name, FORMATS)
     importer = FORMATS[format_name]
     try:
-        return _import(path, importer, TierWriter(folder, format_name), format_name, told)
+        writer = TierWriter(folder, format_name, replace)
+        return _import(path, importer, writer, format_name, told)
     except OSError as error:  # reading has its own place in the report
         raise UserError(
             "a folder that can be written", f"{folder} ({error})", "make room or give another"
@@ -122,8 +129,9 @@ def _import(
                 told(counts.records)
         if not counts.records:
             raise _nothing(importer, path, report)
-        summary = counts.summary(format_name, importer, report, time.monotonic() - began)
-        kept = summary.model_dump(exclude={"format", "source", "licence", "problems"})
+        seconds = time.monotonic() - began
+        summary = counts.summary(format_name, importer, report, tier.replaces, seconds)
+        kept = summary.model_dump(exclude={"format", "source", "licence", "problems", "replaced"})
         tier.finish({"source": importer.source, "licence": importer.licence, "counts": kept})
     return summary
 
@@ -163,7 +171,7 @@ class _Counts:
         self.missing.update(run.missing.keys())
 
     def summary(
-        self, format_name: str, importer: Importer, report: Report, seconds: float
+        self, format_name: str, importer: Importer, report: Report, replaced: int, seconds: float
     ) -> Summary:
         """The numbers, names in alphabetical order."""
         return Summary(
@@ -174,5 +182,5 @@ class _Counts:
             by_source={importer.source: self.records}, by_task=dict(sorted(self.tasks.items())),
             by_method=dict(sorted(self.names.items())),
             missing=dict(sorted(self.missing.items())), problems=tuple(report.problems),
-            problem_count=report.problem_count, seconds=seconds,
+            problem_count=report.problem_count, replaced=replaced, seconds=seconds,
         )  # fmt: skip

@@ -1,12 +1,12 @@
 """Imported records on the disk: a folder for each format, apart from the runs of our own.
 
 ``FOLDER/<format>/`` holds ``runs.parquet``, ``methods.json`` and ``manifest.json`` with the schema
-version, the counts and the hashes. Importing a format again replaces its folder's files.
+version, the counts and the hashes. Importing a format again takes the place of the earlier import
+where that is asked for, and is refused else.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from knowledge_base.importers.base import ImportedMethod, ImportedRun
+from knowledge_base.manifest import MANIFEST, check_place, sha256
 from knowledge_base.store import read_json
 from probes.errors import UserError
 from probes.files import write_text
@@ -76,21 +77,36 @@ class TierWriter:
     Args:
         folder: Where the folders of all formats are; made if it is not there.
         format_name: Name of the format.
+        replace: Whether an earlier import of the format may be replaced.
+
+    Attributes:
+        replaces: Runs (of a list: methods) of the earlier import.
 
     Raises:
-        UserError: It cannot be written there.
+        UserError: It cannot be written there, files of somebody else's are in the way, or an
+            earlier import that is not to be replaced.
 
     Use as a context manager: leaving it without ``finish`` leaves what was there.
     """
 
-    def __init__(self, folder: Path, format_name: str) -> None:
+    def __init__(self, folder: Path, format_name: str, replace: bool) -> None:
         self._target = folder / format_name
         self._format = format_name
+        self._replace = replace
+        self.replaces = 0
         self._methods: dict[str, ImportedMethod] = {}
         self._keys: dict[int, tuple[str, ImportedMethod]] = {}
         self._rows: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
+        if check_place(self._target, _FILES, _FILES):
+            self.replaces = _records(read_json(self._target / MANIFEST))
+            if not self._replace:
+                raise UserError(
+                    "no earlier import in the place of a new one",
+                    f"{self.replaces} record{'s' if self.replaces != 1 else ''} in {self._target}",
+                    "add --replace to put the new one in its place, or give another --out",
+                )
         try:
             self._target.mkdir(parents=True, exist_ok=True)
             self._scratch = tempfile.TemporaryDirectory(dir=self._target, prefix=".import")
@@ -145,11 +161,11 @@ class TierWriter:
             "schema": SCHEMA_VERSION,
             "format": self._format,
             **facts,
-            "files": {name: _sha256(self._new / name) for name in _FILES},
+            "files": {name: sha256(self._new / name) for name in _FILES},
         }
         for name in _FILES:
             (self._new / name).replace(self._target / name)
-        write_text(self._target / "manifest.json", json.dumps(manifest, indent=1) + "\n")
+        write_text(self._target / MANIFEST, json.dumps(manifest, indent=1) + "\n")
 
     def _flush(self) -> None:
         if self._rows:
@@ -186,7 +202,7 @@ def load_methods(folder: Path, formats: Iterable[str] | None = None) -> list[Imp
 
 
 def _tiers(folder: Path, formats: Iterable[str] | None) -> Iterator[Path]:
-    found = {path.parent.name: path.parent for path in sorted(folder.glob("*/manifest.json"))}
+    found = {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{MANIFEST}"))}
     for name in found if formats is None else formats:
         if name not in found:
             raise UserError(
@@ -201,7 +217,7 @@ def _tiers(folder: Path, formats: Iterable[str] | None) -> Iterator[Path]:
 
 def _manifest(tier: Path) -> dict[str, Any]:
     """The manifest, its schema and the hashes of its files checked."""
-    manifest = read_json(tier / "manifest.json")
+    manifest = read_json(tier / MANIFEST)
     facts = manifest if isinstance(manifest, dict) else {}
     if facts.get("schema") != SCHEMA_VERSION:
         raise UserError(
@@ -211,7 +227,7 @@ def _manifest(tier: Path) -> dict[str, Any]:
     hashes = facts.get("files")
     for name in _FILES:
         expected = hashes.get(name) if isinstance(hashes, dict) else None
-        if not (tier / name).is_file() or _sha256(tier / name) != expected:
+        if not (tier / name).is_file() or sha256(tier / name) != expected:
             raise UserError(
                 f"{tier / name} as its manifest describes it", "a missing or changed file",
                 "import it again",
@@ -227,5 +243,9 @@ def _methods(tier: Path) -> dict[str, ImportedMethod]:
         raise UserError(f"methods in {tier}", str(error), "import it again") from None
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _records(manifest: Any) -> int:
+    """Runs (of a list: methods) that an import has brought; 0 where its counts are no counts."""
+    counts = manifest.get("counts")
+    by_source = counts.get("by_source") if isinstance(counts, dict) else None
+    found = by_source.values() if isinstance(by_source, dict) else ()
+    return sum(count for count in found if isinstance(count, int))

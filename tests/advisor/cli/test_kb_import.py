@@ -66,6 +66,8 @@ def test_the_cache_is_the_default_place(
         ((".", "--format", "algoperf"), "expected AlgoPerf logs"),
         (("curves.csv", "--format", "opt-list", "--out", "good.py"), "which is a file"),
         (("--format", "algoperf"), "expected PATH, got nothing"),
+        (("", "--format", "taskset"), "expected a path, got ''"),
+        (("curves.csv", "--format", "nanogpt-track", "--out", ""), "expected a path, got ''"),
     ],
 )
 def test_bad_words(advisor: CommandLine, words: tuple[str, ...], said: str) -> None:
@@ -74,6 +76,18 @@ def test_bad_words(advisor: CommandLine, words: tuple[str, ...], said: str) -> N
     assert (answer.status, answer.out) == (2, "")
     assert said in answer.err
     assert len(answer.err.splitlines()) == 1
+
+
+def test_an_earlier_import_is_replaced_if_asked_to(advisor: CommandLine) -> None:
+    (advisor.folder / "curves.csv").write_text(CURVES)
+    words = ("kb", "import", "curves.csv", "--format", "nanogpt-track", "--out", "kept")
+    assert advisor(*words).status == 0
+    again = advisor(*words)
+    assert (again.status, again.out) == (2, "")
+    assert "2 records in kept/nanogpt-track; add --replace" in again.err
+    third = advisor(*words, "--replace")
+    assert third.status == 0
+    assert ["replaced", "2"] in [line.split() for line in third.out.splitlines()]
 
 
 def test_the_command_line_knows_every_format() -> None:

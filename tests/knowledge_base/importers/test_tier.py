@@ -68,9 +68,13 @@ def imported(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def test_a_later_import_replaces_the_earlier(imported: Path, tmp_path: Path) -> None:
+def test_a_later_import_replaces_the_earlier_if_asked_to(imported: Path, tmp_path: Path) -> None:
     taskset(tmp_path, "other", [taskset_record(), taskset_record(0.1)])
-    import_results(tmp_path / "other.json", "taskset", imported)
+    with pytest.raises(UserError, match=r"got 1 record in .*taskset; add --replace"):
+        import_results(tmp_path / "other.json", "taskset", imported)
+    assert {run.task for run in load_imported(imported)} == {"task"}
+    summary = import_results(tmp_path / "other.json", "taskset", imported, replace=True)
+    assert (summary.runs, summary.replaced) == (2, 1)
     assert {run.task for run in load_imported(imported)} == {"other"}
     names = {path.name for path in (imported / "taskset").iterdir()}
     assert names == {"runs.parquet", "methods.json", "manifest.json"}
@@ -84,7 +88,7 @@ def test_a_failed_import_leaves_the_earlier(imported: Path, tmp_path: Path, cont
         (bad / "task.json").write_text("[3]")
     before = load_imported(imported)
     with pytest.raises(UserError) as error:
-        import_results(bad, "taskset", imported)
+        import_results(bad, "taskset", imported, replace=True)
     assert "expected TaskSet files" in str(error.value)
     assert ("record 0" in str(error.value)) == (content == "malformed")
     assert load_imported(imported) == before
@@ -118,6 +122,28 @@ def test_other_manifests_are_refused(imported: Path, text: str) -> None:
     (imported / "taskset" / "manifest.json").write_text(text)
     with pytest.raises(UserError):
         load_imported(imported)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "methods.json"])
+@pytest.mark.parametrize("replace", [False, True])
+def test_files_of_somebody_else_stay_as_they_are(tmp_path: Path, name: str, replace: bool) -> None:
+    path = taskset(tmp_path, "task", [taskset_record()])
+    mine = tmp_path / "out" / "taskset" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("{}")
+    with pytest.raises(UserError, match=f"{name} that .*give another folder"):
+        import_results(path, "taskset", tmp_path / "out", replace=replace)
+    assert (mine.read_text(), [*mine.parent.iterdir()]) == ("{}", [mine])
+
+
+@pytest.mark.parametrize("counts", [None, [], {"by_source": 3}, {"by_source": {"a": "b"}}])
+def test_counts_that_are_none_stand_in_nobodys_way(
+    imported: Path, tmp_path: Path, counts: object
+) -> None:
+    path = imported / "taskset" / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "counts": counts}))
+    summary = import_results(tmp_path / "task.json", "taskset", imported, replace=True)
+    assert (summary.runs, summary.replaced) == (1, 0)
 
 
 def test_unknown_names(imported: Path, tmp_path: Path) -> None:
