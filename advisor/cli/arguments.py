@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 _NEGATIVE = re.compile(r"-[\d.]")
+_DIGITS = 1000
 
 
 class Parser(argparse.ArgumentParser):
@@ -123,17 +124,20 @@ def _joined(words: list[str]) -> list[str]:
 
 
 def whole(name: str, least: int) -> Callable[[str], int]:
-    """A check for whole numbers of at least ``least`` (and below 2 to the 63)."""
+    """A check for whole numbers of at least ``least``, and below 2 to the 63."""
 
     def check(text: str) -> int:
+        large = text.strip().lstrip("+").isdecimal() and len(text) > _DIGITS  # int() has a limit
         try:
-            number = int(text)
+            number = 2**63 if large else int(text)
         except ValueError:
             number = least - 1
         if not least <= number < 2**63:
+            limit = f" and at most {2**63 - 1}" if number >= 2**63 else ""
             raise UserError(
-                f"{name} as a whole number of at least {least}", repr(text), f"change --{name}"
-            )
+                f"{name} as a whole number of at least {least}{limit}", repr(text),
+                f"change --{name}",
+            )  # fmt: skip
         return number
 
     return check

@@ -33,6 +33,15 @@ BAD = {
     "unknown device": ("recommend good.py:task --device gpu", "cuda"),
     "device not there": (TRAIN.format("good.py:task") + " --device cuda:77", "cuda:77"),
     "steps of zero": (TRAIN.format("good.py:task") + " --steps 0", "steps"),
+    "steps without end": (
+        TRAIN.format("good.py:task") + " --steps " + "9" * 20,
+        "of at least 1 and at most 9223372036854775807, got '99999999999999999999'",
+    ),
+    "steps of many digits": (
+        TRAIN.format("good.py:task") + " --steps " + "9" * 5000,
+        "at most 9223372036854775807",
+    ),
+    "workers without end": ("kb build --workers 99999999999999999999", "at most 9223372036854"),
     "negative seed": (TRAIN.format("good.py:task") + " --seed -1", "seed"),
     "rank of zero": ("export good.yaml --to json --rank 0", "rank"),
     "tier that is none": ("probe good.py:task --tier 17", "16, 64, 256, 1024"),
