@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,11 +12,17 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.errors import UserError
+from advisor.fitted_file import damaged, of_another, unreadable
 from probes.files import write_bytes
 
 Arrays = Mapping[str, NDArray[Any]]
 Content = TypeVar("Content")
+_DAMAGE = (
+    EOFError, KeyError, OSError, OverflowError, RuntimeError, TypeError, ValueError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What NumPy and zipfile raise on bytes that are none of theirs: RuntimeError for encrypted ones,
+OSError for a place outside of the file."""
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:
@@ -38,11 +45,15 @@ def read_arrays(path: Path, what: str, make: Callable[[Arrays], Content]) -> tup
         UserError: The file is not there, cannot be read, or does not hold it.
     """
     try:
-        with np.load(path, allow_pickle=False) as data:
+        content = path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, what, error) from None
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as data:
             arrays = {name: data[name] for name in data}
         return make(arrays), arrays
-    except (OSError, EOFError, TypeError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(what, f"{path} ({error})", "run advisor kb fit") from None
+    except _DAMAGE:  # what NumPy says of it is to allow pickles
+        raise damaged(path, what) from None
 
 
 def check_identity(path: Path, what: str, arrays: Arrays, wanted: Arrays) -> None:
@@ -59,4 +70,4 @@ def check_identity(path: Path, what: str, arrays: Arrays, wanted: Arrays) -> Non
     """
     for name, value in wanted.items():
         if name not in arrays or not np.array_equal(arrays[name], value):
-            raise UserError(what, f"{path} of another", "run advisor kb fit")
+            raise of_another(path, what)

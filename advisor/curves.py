@@ -21,9 +21,8 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
+from advisor.fitted_file import damaged, of_another, read_fitted
 from knowledge_base.regret import Scale
-from knowledge_base.store import read_json
-from probes.errors import UserError
 from probes.recipe.choice import ScheduleChoice
 
 FOLDER = Path(__file__).parent / "data"
@@ -124,12 +123,12 @@ def load_allowance(folder: Path = FOLDER) -> Allowance:
     """Read what ``curve_fit.fit_curves`` wrote.
 
     Raises:
-        UserError: It is not there, or was written for another release.
+        UserError: It is not there, is damaged, or was written for another release.
     """
-    data = read_json(folder / FILE)
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        raise UserError(
-            "an allowance fitted for this release", f"{folder / FILE} of another",
-            "run advisor kb fit",
-        )  # fmt: skip
-    return Allowance(data["constant"], data["per_area"], data["per_fall"])
+    data = read_fitted(folder / FILE, "an allowance fitted on learning curves")
+    if data.get("schema") != SCHEMA:
+        raise of_another(folder / FILE, "an allowance fitted for this release")
+    try:
+        return Allowance(*(float(data[name]) for name in ("constant", "per_area", "per_fall")))
+    except (KeyError, TypeError, ValueError):
+        raise damaged(folder / FILE, "an allowance fitted on learning curves") from None

@@ -16,11 +16,12 @@ import numpy as np
 from advisor import meta_model
 from advisor.candidate_pool import fit_pool
 from advisor.features import VERSION, feature_names, optimizer_names
+from advisor.fitted_file import damaged, missing, of_another, read_fitted
 from advisor.gaussian import OutcomeGaussian
 from advisor.knowledge import Knowledge, load_knowledge
 from advisor.meta_model import MetaModel
 from advisor.times import fit_times
-from knowledge_base.store import SHIPPED, load_profiles, load_recipes, load_runs, read_json
+from knowledge_base.store import SHIPPED, load_profiles, load_recipes, load_runs
 from knowledge_base.tasks import task_rows
 from probes.errors import UserError, unknown_name
 from probes.files import write_text
@@ -40,6 +41,7 @@ _WELL_KNOWN = 0.9
 ENOUGH_RUNS = 30
 """Runs of an optimizer from which its times in the knowledge base are preferred to the prices."""
 _SCHEMA = 2
+_MODEL = "a fitted meta-model"
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ def models_folder(models: str | Path | None) -> Path:
     """
     if models is None:
         return FOLDER
-    if not isinstance(models, (str, Path)):
+    if not isinstance(models, (str, Path)) or models == "":
         raise UserError("models as the path of a folder", repr(models), "change models")
     return Path(models)
 
@@ -167,7 +169,7 @@ def fitted_tiers(folder: Path = FOLDER) -> tuple[int, ...]:
     """
     found = _tiers_in(folder)
     if not found:
-        raise UserError("a fitted meta-model", f"none in {folder}", "run advisor kb fit")
+        raise UserError(_MODEL, f"none in {folder}", "run advisor kb fit")
     return found
 
 
@@ -223,26 +225,30 @@ def load_shipped(tier: int, folder: Path = FOLDER) -> Loaded:
     """Read the meta-model of a tier.
 
     Raises:
-        UserError: It is not there, or was written for other features.
+        UserError: It is not there, is damaged, or was written for other features.
     """
     path = folder / f"meta_model_{tier}.json"
-    if not path.exists():
-        raise UserError("a fitted meta-model", f"no {path}", "run advisor kb fit")
-    data = read_json(path)
-    if not isinstance(data, dict):
-        raise UserError("a fitted meta-model", f"{path} with none", "run advisor kb fit")
-    same = (data.get("columns"), data.get("optimizers"), data.get("features")) == (
-        feature_names(), optimizer_names(), VERSION,
-    )  # fmt: skip
-    if data.get("schema") != _SCHEMA or not same:
-        raise UserError(
-            "a meta-model fitted for this release", f"{path} of another", "run advisor kb fit"
-        )
-    regrets = np.asarray(data["regrets"])
-    model = MetaModel(
+    data = read_fitted(path, _MODEL)
+    wanted = {"schema": _SCHEMA, "columns": feature_names(), "optimizers": optimizer_names()}
+    if any(data.get(name) != value for name, value in {**wanted, "features": VERSION}.items()):
+        raise of_another(path, "a meta-model fitted for this release")
+    booster = _booster(folder / f"booster_{tier}.txt") if data.get("weight") else None
+    try:
+        model = _model_of(data, booster)
+        return Loaded(model, data["relative_seconds"], data["log_ranges"], folder)
+    except (KeyError, TypeError, ValueError):
+        raise damaged(path, _MODEL) from None
+
+
+def _model_of(data: dict[str, Any], booster: lightgbm.Booster | None) -> MetaModel:
+    """What ``_write`` wrote; KeyError, TypeError or ValueError where it is none."""
+    regrets = np.asarray(data["regrets"], dtype=np.float64)
+    if regrets.shape != (len(data["names"]), len(data["recipes"])):
+        raise ValueError(f"regrets of shape {regrets.shape}")
+    return MetaModel(
         tier=data["tier"],
         gaussian=OutcomeGaussian.from_plain(data["gaussian"]),
-        booster=_booster(folder / f"booster_{tier}.txt") if data["weight"] else None,
+        booster=booster,
         weight=data["weight"],
         low=data["low"],
         high=data["high"],
@@ -253,7 +259,6 @@ def load_shipped(tier: int, folder: Path = FOLDER) -> Loaded:
         names=tuple(data["names"]),
         regrets=regrets,
     )
-    return Loaded(model, data["relative_seconds"], data["log_ranges"], folder)
 
 
 def _booster(path: Path) -> lightgbm.Booster:
@@ -261,8 +266,11 @@ def _booster(path: Path) -> lightgbm.Booster:
     import lightgbm
 
     if not path.exists():
-        raise UserError("a fitted meta-model", f"no {path}", "run advisor kb fit")
-    return lightgbm.Booster(model_file=str(path))
+        raise missing(path, _MODEL)
+    try:
+        return lightgbm.Booster(model_file=str(path))
+    except lightgbm.basic.LightGBMError:
+        raise damaged(path, _MODEL) from None
 
 
 def _relative_seconds(folder: Path) -> dict[str, float]:

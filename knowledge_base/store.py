@@ -263,8 +263,12 @@ def write_profiles(folder: Path, records: Iterable[Mapping[str, Any]]) -> None:
     )  # fmt: skip
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, fix: str = "rebuild it with advisor kb build") -> Any:
     """What a JSON file of the knowledge base holds.
+
+    Args:
+        path: The file.
+        fix: What mends a torn one.
 
     Raises:
         UserError: It is missing or torn.
@@ -278,7 +282,7 @@ def read_json(path: Path) -> Any:
             "a packed knowledge base", f"{path} ({error.strerror})", "check the path"
         ) from None
     except (ValueError, RecursionError) as error:  # torn, or no text at all
-        raise UserError(f"complete JSON in {path}", str(error), "rebuild it") from None
+        raise UserError(f"complete JSON in {path}", str(error), fix) from None
 
 
 def _write_json(path: Path, data: Any, indent: int | None = None) -> None:

@@ -217,7 +217,7 @@ def _tiers(folder: Path, formats: Iterable[str] | None) -> Iterator[Path]:
 
 def _manifest(tier: Path) -> dict[str, Any]:
     """The manifest, its schema and the hashes of its files checked."""
-    manifest = read_json(tier / MANIFEST)
+    manifest = read_json(tier / MANIFEST, "import it again")
     facts = manifest if isinstance(manifest, dict) else {}
     if facts.get("schema") != SCHEMA_VERSION:
         raise UserError(
@@ -236,7 +236,7 @@ def _manifest(tier: Path) -> dict[str, Any]:
 
 
 def _methods(tier: Path) -> dict[str, ImportedMethod]:
-    data = read_json(tier / "methods.json")
+    data = read_json(tier / "methods.json", "import it again")
     try:
         return {key: ImportedMethod.model_validate(method) for key, method in data.items()}
     except ValidationError as error:

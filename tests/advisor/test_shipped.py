@@ -127,14 +127,38 @@ def test_missing_and_torn_models_are_the_users_errors(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="advisor kb fit"):
         load_shipped(16, tmp_path)
     (tmp_path / "meta_model_16.json").write_text('{"schema": 1, "colu')
-    with pytest.raises(UserError, match="complete JSON"):
+    with pytest.raises(UserError, match="which is damaged; run advisor kb fit"):
         load_shipped(16, tmp_path)
 
 
 def test_json_that_is_no_model_is_the_users_error(tmp_path: Path) -> None:
     (tmp_path / "meta_model_16.json").write_text("[]")
-    with pytest.raises(UserError, match="advisor kb fit"):
+    with pytest.raises(UserError, match="which is damaged; run advisor kb fit"):
         load_shipped(16, tmp_path)
+
+
+DAMAGES: list[tuple[str, Any]] = [
+    ("regrets", [[0.5]]), ("gaussian", {}), ("gaussian", None), ("recipes", [{"optimizer": "no"}]),
+    ("names", 3), ("regrets", "GONE"), ("low", "GONE"), ("log_ranges", "GONE"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "value"), DAMAGES)
+def test_a_model_with_a_damaged_part_is_the_users_error(
+    models_folder: Path, tmp_path: Path, key: str, value: Any
+) -> None:
+    data = {**json.loads((models_folder / "meta_model_0.json").read_text()), key: value}
+    if value == "GONE":
+        del data[key]
+    (tmp_path / "meta_model_0.json").write_text(json.dumps(data))
+    with pytest.raises(UserError, match="which is damaged; run advisor kb fit"):
+        load_shipped(0, tmp_path)
+
+
+def test_a_torn_booster_is_the_users_error(corrected: MetaModel, tmp_path: Path) -> None:
+    (tmp_path / f"booster_{synthetic.TIER}.txt").write_text("tree\nversion=")
+    with pytest.raises(UserError, match="txt, which is damaged; run advisor kb fit"):
+        load_shipped(synthetic.TIER, tmp_path)
 
 
 def test_an_unknown_group_to_leave_out_is_refused(base: Path, tmp_path: Path) -> None:
