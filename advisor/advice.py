@@ -153,6 +153,7 @@ class Advice(Answer):
         progress: bool = False,
         device: str | None = None,
         min_gain: float | None = None,
+        models: str | Path | None = None,
     ) -> Tuned:
         """Search on from the ranking with Optuna; see ``advisor.refine.refine``."""
         from advisor.refine import MIN_GAIN, refine
@@ -163,7 +164,7 @@ class Advice(Answer):
         return refine(
             self, live, trials=trials, timeout=timeout, storage=storage, seed=seed,
             progress=progress, device=device,
-            min_gain=MIN_GAIN if min_gain is None else min_gain,
+            min_gain=MIN_GAIN if min_gain is None else min_gain, models=models,
         )  # fmt: skip
 
 

@@ -87,6 +87,8 @@ def recommend(
     memory = parse_memory(max_memory)
     task = _as_task(model, data, loss, metric, steps, epochs, training_step, batch_size)
     where = resolve_device(device)
+    folder = models_folder(models)
+    tiers = fitted_tiers(folder)
     start = time.perf_counter()
     _load_optimizers()
     # start-up is told apart, and belongs to a budget only when that is given in seconds
@@ -94,8 +96,6 @@ def recommend(
     prepared = task.prepared
     for note in prepared.notes:
         say(note)
-    folder = models_folder(models)
-    tiers = fitted_tiers(folder)
     profile, passes = profile_within(task, limit, tiers, aim, where, seed, begin, say)
     seconds = time.perf_counter() - begin
     loaded = load_shipped(profile.tier, folder)

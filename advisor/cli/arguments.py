@@ -248,6 +248,15 @@ def add_steps(parser: Parser) -> None:
     )  # fmt: skip
 
 
+def add_models(parser: Parser) -> None:
+    """The --models option; what the folder holds is checked when it is read."""
+    parser.add_argument(
+        "--models", metavar="DIR", action=Checked, check=path,
+        help="a folder of meta-models of your own, as advisor.shipped.fit_shipped and "
+        "advisor.curve_fit.fit_curves write them (default: the shipped ones)",
+    )  # fmt: skip
+
+
 def add_rank(parser: Parser) -> None:
     """The --rank option."""
     parser.add_argument(

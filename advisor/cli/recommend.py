@@ -36,6 +36,7 @@ def add(commands: arg.Commands) -> None:
     arg.add_steps(parser)
     arg.add_device(parser)
     arg.add_seed(parser, "seed of the probes")
+    arg.add_models(parser)
     parser.add_argument(
         "--out", metavar="FILE", action=arg.Checked, check=arg.out_file,
         help="also write the advice here, as JSON",
@@ -64,7 +65,8 @@ def run(chosen: argparse.Namespace) -> str:
     budget = _what_is_left(chosen.budget, time.monotonic() - chosen.began)
     advice = recommend(
         task, budget=budget, goal=chosen.goal, target=chosen.target, steps=chosen.steps,
-        device=chosen.device, seed=chosen.seed, progress=say, explain=chosen.explain,
+        device=chosen.device, seed=chosen.seed, progress=say, models=chosen.models,
+        explain=chosen.explain,
     )  # fmt: skip
     if chosen.out is not None:
         advice.save(chosen.out)

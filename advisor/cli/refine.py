@@ -44,6 +44,7 @@ def add(commands: arg.Commands) -> None:
         "--storage", metavar="URL", help="Optuna storage to keep the study in and resume it from"
     )
     arg.add_seed(parser, "seed of the search")
+    arg.add_models(parser)
     parser.add_argument(
         "--out", metavar="FILE", action=arg.Checked, check=arg.out_file,
         help="also write the tuned recipes here, as JSON",
@@ -71,7 +72,7 @@ def run(chosen: argparse.Namespace) -> str:
     tuned = advice.refine(
         trials=chosen.trials, timeout=chosen.timeout, storage=chosen.storage,
         task=load_task(chosen.task), seed=chosen.seed, progress=True,
-        min_gain=chosen.min_gain,
+        min_gain=chosen.min_gain, models=chosen.models,
     )  # fmt: skip
     if chosen.out is not None:
         tuned.save(chosen.out)

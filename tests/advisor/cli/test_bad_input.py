@@ -52,6 +52,9 @@ BAD = {
     "out of a null byte": ("recommend good.py:task --out x\0y", "null bytes"),
     "out in no real folder": ("recommend good.py:task --out /proc/advice.json", "be written"),
     "out is a folder": ("recommend good.py:task --out .", "folder"),
+    "models in no folder": ("recommend good.py:task --models nowhere", "none in nowhere"),
+    "models of no name": ("recommend good.py:task --models=", "a path, got ''"),
+    "models of no name to refine": ("refine a.json --task good.py:task --models=", "a path"),
     # the task
     "no such file": (TRAIN.format("absent.py:task"), "does not exist"),
     "no function named": (TRAIN.format("good.py"), "there is task"),

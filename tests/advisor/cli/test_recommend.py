@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from user_files import CommandLine
 
 from advisor.advice import Advice
+from advisor.shipped import FOLDER
 from advisor.tuned import Tuned
 
 pytestmark = pytest.mark.slow
@@ -51,3 +53,28 @@ def test_the_path_from_advice_to_a_file(advisor: CommandLine) -> None:
     tuned = Tuned.load("tuned.json")
     assert json.loads(refined.out)["trials"] == tuned.trials == 2
     assert advisor("export", "tuned.json", "--to", "torch").status == 0
+
+
+def test_models_of_ones_own(advisor: CommandLine) -> None:
+    own = advisor.folder / "own"
+    own.mkdir()
+    for name in ("meta_model_0.json", "candidates.npz", "times.npz", "curves.json"):
+        shutil.copy(FOLDER / name, own)
+    answer = advisor(*RECOMMEND, "--models", "own", "--out", "advice.json")
+    assert answer.status == 0, answer.err
+    assert "own has no meta_model_16.json" in answer.err
+    assert Advice.load("advice.json").profile["tier"] == 0
+
+    words = ("refine", "advice.json", "--task", "talks.py:task", "--trials", "1")
+    refined = advisor(*words, "--models", "own", "--json")
+    assert refined.status == 0, refined.err
+    torn = advisor.folder / "torn"  # what was read from a folder is kept
+    shutil.copytree(own, torn)
+    (torn / "curves.json").write_text("torn")
+    damaged = advisor(*words, "--models", "torn")
+    assert (damaged.status, damaged.out) == (2, "")
+    assert "curves.json, which is damaged; run advisor kb fit" in damaged.err
+    (torn / "candidates.npz").write_bytes(b"torn")
+    damaged = advisor(*RECOMMEND, "--models", "torn")
+    assert (damaged.status, damaged.out) == (2, "")
+    assert "candidates.npz, which is damaged; run advisor kb fit" in damaged.err
