@@ -15,56 +15,9 @@ import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
-
-from pydantic import BaseModel, ConfigDict
+from typing import Any, Self
 
 from probes.errors import UserError
-
-Role = Literal["reference", "searched", "repeat"]
-
-
-class RunRecord(BaseModel):
-    """One finished run of a recipe on a benchmark task.
-
-    Attributes:
-        task: Name of the task.
-        recipe: Key of the recipe (``Recipe.key``).
-        seed: Seed of weights and batch order.
-        role: "reference" recipes run on every task; "searched" ones were chosen adaptively, on
-            this task's validation loss; "repeat" runs are further seeds of either.
-        initial: Validation loss before the first step.
-        final: Validation loss at the end (NaN where it diverged).
-        test: Test loss at the end.
-        metric: Validation metric at the end (NaN where the task has none).
-        test_metric: Test metric at the end.
-        steps: Optimizer steps done.
-        passes: Passes spent, in batches of the task's batch size.
-        seconds_per_step: Wall time of a step on one core.
-        diverged: Whether it was stopped for its loss.
-        curve_steps: Steps of the evaluations, the first 0.
-        curve_validation: Validation losses there.
-        curve_train: Mean training loss since the evaluation before.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
-    task: str
-    recipe: str
-    seed: int
-    role: Role
-    initial: float
-    final: float
-    test: float
-    metric: float
-    test_metric: float
-    steps: int
-    passes: float
-    seconds_per_step: float
-    diverged: bool
-    curve_steps: tuple[int, ...]
-    curve_validation: tuple[float, ...]
-    curve_train: tuple[float, ...]
-
 
 _LOCK_TRIES, _LOCK_PAUSE = 5, 0.05
 """A look at whether the store is locked (``held``) takes the lock for a moment."""
@@ -73,9 +26,7 @@ _LOCK_TRIES, _LOCK_PAUSE = 5, 0.05
 class Journal:
     """Durable, append-only records, each of a kind.
 
-    The kinds: "recipe", "run", "refused" (a recipe cannot serve a task), "failed" (a piece of work
-    that crashed or ran out of time), "profile", "stage" (one began), and "seeding" and "seeded"
-    around what was copied from a packed knowledge base.
+    The kinds of a build and what they hold are in ``knowledge_base.records``.
 
     Args:
         path: The journal's file; made if it is not there.

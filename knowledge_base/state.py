@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
-
-from knowledge_base.journal import Journal, RunRecord
-from probes.errors import UserError
+from knowledge_base.journal import Journal
+from knowledge_base.records import RECORDS, checked
+from probes.errors import one_line, shown
 from probes.recipe.schema import Recipe
 
 RunPlace = tuple[str, str, int]
@@ -70,7 +69,13 @@ class State:
 
     @classmethod
     def of(cls, journal: Journal) -> State:
-        """Read a journal; what cannot be used is named in ``damaged``."""
+        """Read a journal; what cannot be used is named in ``damaged``.
+
+        That is what no builder wrote, and what is of a task that this release does not know or of
+        a recipe whose line is damaged.
+        """
+        from knowledge_base.tasks import known_tasks  # torch; a worker needs no state
+
         state = cls()
         lines = list(journal.numbered(state.damaged))
         state.records = len(lines)
@@ -78,24 +83,27 @@ class State:
         for number, kind, record in lines:
             if kind == "recipe":
                 try:
-                    recipe = Recipe.parse(record["recipe"])
-                    keys[record["key"]] = recipe.key
-                except (UserError, KeyError, TypeError) as error:
+                    plain = checked(kind, record)
+                    key = Recipe.parse(plain["recipe"]).key
+                except (ValueError, TypeError) as error:
                     state._set_aside(journal, number, kind, error)
                 else:
-                    state.recipes[recipe.key] = record["recipe"]
+                    keys[plain["key"]] = key
+                    state.recipes[key] = plain["recipe"]
+        known = known_tasks()
         for number, kind, record in lines:
             if kind == "recipe":
                 continue
             try:
-                if kind in ("run", "refused", "failed"):
-                    record["recipe"] = keys.get(record["recipe"], record["recipe"])
-                if kind == "run":
-                    RunRecord.model_validate(record)
-                if kind == "run" and record["recipe"] not in state.recipes:
-                    raise KeyError(f"its recipe, {record['recipe']}, is lost")
-                state.add(kind, record)
-            except (ValidationError, KeyError, TypeError) as error:
+                plain = checked(kind, record)
+                if "task" in plain and plain["task"] not in known:
+                    raise ValueError(f"its task, {shown(plain['task'])}, is not of this release")
+                if "recipe" in plain:
+                    plain["recipe"] = keys.get(plain["recipe"], plain["recipe"])
+                if kind == "run" and plain["recipe"] not in state.recipes:
+                    raise ValueError(f"its recipe, {plain['recipe']}, is lost")
+                state.add(kind, plain)
+            except ValueError as error:
                 state._set_aside(journal, number, kind, error)
         return state
 
@@ -145,5 +153,6 @@ class State:
         return (task, tier, seed) in self.profiles or (task, "", seed, tier) in self.failed
 
     def _set_aside(self, journal: Journal, number: int, kind: str, error: Exception) -> None:
-        reason = " ".join(str(error).split())[:200]
-        self.damaged.append(f"{journal.path}:{number}: {kind} that cannot be used ({reason})")
+        name = kind if kind in RECORDS else "record"
+        reason = one_line(str(error))[:200]
+        self.damaged.append(f"{journal.path}:{number}: {name} that cannot be used ({reason})")

@@ -70,15 +70,18 @@ def task_row(name: str) -> TaskRow:
     Raises:
         UserError: There is none; near matches are named.
     """
-    rows = {**task_rows(), **task_rows("gpu")}
-    if name in rows:
-        return rows[name]
+    rows = known_tasks()
+    if name not in rows:
+        near = [other for other in rows if ("@" in other) == ("@" in name)]
+        raise unknown_name("a benchmark task", name, near)
+    return rows[name]
+
+
+def known_tasks() -> dict[str, TaskRow]:
+    """All rows of both tiers and of the ladders by name."""
     from knowledge_base.ladders import ladder_rows  # made of what is defined here
 
-    steps = ladder_rows()
-    if name not in steps:
-        raise unknown_name("a benchmark task", name, steps if "@" in name else rows)
-    return steps[name]
+    return {**task_rows(), **task_rows("gpu"), **ladder_rows()}
 
 
 def why_unavailable(row: TaskRow, data_folder: Path | None = None) -> str | None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from knowledge_base.journal import Role, RunRecord
 from knowledge_base.limits import Limits, OutOfTimeError, limited
+from knowledge_base.records import Role, RunRecord
 from probes.errors import UserError, shown
 from probes.recipe.schema import Recipe
 

@@ -33,7 +33,7 @@ class UserError(ValueError):
     """
 
     def __init__(self, expected: str, got: str, fix: str) -> None:
-        self.expected, self.got, self.fix = map(_one_line, (expected, got, fix))
+        self.expected, self.got, self.fix = map(one_line, (expected, got, fix))
         if len(self.got) > _LONGEST:  # the end often names the line
             self.got = f"{self.got[: _LONGEST - _TAIL]} ... {self.got[-_TAIL:]}"
         super().__init__(f"expected {self.expected}, got {self.got}; {self.fix}")
@@ -65,7 +65,7 @@ def shown(value: object) -> str:
     return _REPR.repr(value)
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """The text on one line, without what a terminal would obey."""
     words = " ".join(_TERMINAL.sub("", text).split())
     return "".join(letter for letter in words if letter.isprintable())

@@ -15,7 +15,8 @@ import numpy as np
 
 from advisor.feature_table import TASK_UNITS
 from advisor.features import task_features
-from knowledge_base.journal import Journal, RunRecord
+from knowledge_base.journal import Journal
+from knowledge_base.records import RunRecord
 from knowledge_base.reference import landmarks, reference_recipes
 from knowledge_base.store import pack
 from knowledge_base.tasks import TaskRow, task_rows

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from knowledge_base.journal import Journal, RunRecord
+from knowledge_base.journal import Journal
+from knowledge_base.records import RunRecord
 from probes.recipe.schema import Recipe
 
 NAN = float("nan")

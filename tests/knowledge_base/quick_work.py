@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 import zlib
 
-from knowledge_base.journal import RunRecord
 from knowledge_base.limits import Limits
+from knowledge_base.records import RunRecord
 from knowledge_base.work import SEVERAL, Item, Result
 from probes.recipe.schema import Recipe
 

@@ -231,16 +231,16 @@ def record(task: str, recipe: Recipe, seed: int = 0) -> dict[str, Any]:
 def test_a_state_is_what_the_journal_holds(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal.log") as journal:
         journal.append("recipe", {"key": RECIPES[0].key, "recipe": RECIPES[0].plain()})
-        journal.append("run", record("a", RECIPES[0]))
-        journal.append("run", record("a", RECIPES[1]))  # its recipe's line is not there
-        journal.append("refused", {"task": "b", "recipe": RECIPES[0].key, "reason": "no"})
-        journal.append("profile", {"task": "a", "tier": 16, "seed": 2, "profile": {}})
+        journal.append("run", record(TASKS[0], RECIPES[0]))
+        journal.append("run", record(TASKS[0], RECIPES[1]))  # its recipe's line is not there
+        journal.append("refused", {"task": TASKS[1], "recipe": RECIPES[0].key, "reason": "no"})
+        journal.append("profile", {"task": TASKS[0], "tier": 16, "seed": 2, "profile": {}})
     state = State.of(journal)
-    assert state.has("a", RECIPES[0].key, 0)
-    assert not state.has("a", RECIPES[0].key, 1)
-    assert not state.has("a", RECIPES[1].key, 0), "it is run again"
-    assert state.has("b", RECIPES[0].key, 7)
-    assert set(state.profiles) == {("a", 16, 2)}
+    assert state.has(TASKS[0], RECIPES[0].key, 0)
+    assert not state.has(TASKS[0], RECIPES[0].key, 1)
+    assert not state.has(TASKS[0], RECIPES[1].key, 0), "it is run again"
+    assert state.has(TASKS[1], RECIPES[0].key, 7)
+    assert set(state.profiles) == {(TASKS[0], 16, 2)}
     assert len(state.damaged) == 1
     assert RECIPES[1].key in state.damaged[0]
 

@@ -11,7 +11,8 @@ from journals import RECIPES, filled, rekeyed, run
 from knowledge_base.journal import Journal
 from knowledge_base.state import State
 
-FAILED = {"task": "a", "recipe": RECIPES[0].key, "seed": 1, "tier": 0, "reason": "it crashed"}
+TASK = "diabetes-mlp-1"
+FAILED = {"task": TASK, "recipe": RECIPES[0].key, "seed": 1, "tier": 0, "reason": "it crashed"}
 
 
 def test_keys_of_another_release_are_made_anew(tmp_path: Path) -> None:
@@ -27,10 +28,10 @@ def test_keys_of_another_release_are_made_anew(tmp_path: Path) -> None:
 BAD = {
     "a recipe of an optimizer that is gone": ("recipe", {"key": "k", "recipe": {"optimizer": "x"}}),
     "a recipe without a key": ("recipe", {"recipe": RECIPES[0].plain()}),
-    "a run without a result": ("run", {"task": "a", "recipe": RECIPES[0].key, "seed": 0}),
+    "a run without a result": ("run", {"task": TASK, "recipe": RECIPES[0].key, "seed": 0}),
     "a run with text for a number": ("run", {**run(seed=9), "final": "good"}),
     "a refusal of no task": ("refused", {"recipe": RECIPES[0].key, "reason": ""}),
-    "a profile of no tier": ("profile", {"task": "a", "seed": 0}),
+    "a profile of no tier": ("profile", {"task": TASK, "seed": 0}),
     "a kind that is not known": ("dream", {}),
     "a key that is a list": ("failed", {**FAILED, "recipe": []}),
 }
@@ -46,7 +47,9 @@ def test_a_record_that_cannot_be_used_is_named_and_set_aside(
         journal.append(kind, record)
     state = State.of(journal)
     (damaged,) = state.damaged
-    assert damaged.startswith(f"{journal.path}:10: {kind} that cannot be used")
+    assert damaged.startswith(
+        f"{journal.path}:10: {'record' if kind == 'dream' else kind} that cannot be used"
+    )
     assert (state.runs, state.recipes, state.failed) == (whole.runs, whole.recipes, whole.failed)
 
 
@@ -64,14 +67,14 @@ def test_runs_of_a_recipe_that_is_gone_are_named(tmp_path: Path) -> None:
 def test_what_failed_counts_until_it_is_done(tmp_path: Path) -> None:
     state = State()
     state.add("failed", FAILED)
-    assert state.has("a", RECIPES[0].key, 1)
-    assert not state.has("a", RECIPES[0].key, 0)
-    state.add("run", run("a", seed=1))
+    assert state.has(TASK, RECIPES[0].key, 1)
+    assert not state.has(TASK, RECIPES[0].key, 0)
+    state.add("run", run(TASK, seed=1))
     assert state.failed == {}
     state.add("failed", {**FAILED, "recipe": "", "tier": 16})
-    assert state.has_profile("a", 16, 1)
-    assert not state.has_profile("a", 64, 1)
-    state.add("profile", {"task": "a", "tier": 16, "seed": 1, "profile": {}})
+    assert state.has_profile(TASK, 16, 1)
+    assert not state.has_profile(TASK, 64, 1)
+    state.add("profile", {"task": TASK, "tier": 16, "seed": 1, "profile": {}})
     assert state.failed == {}
 
 

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from journals import RECIPES, filled, run
 from pydantic import ValidationError
 
-from knowledge_base.journal import Journal, RunRecord
+from knowledge_base.journal import Journal
+from knowledge_base.records import RunRecord
 from knowledge_base.store import (
     check_hashes,
     load_profiles,

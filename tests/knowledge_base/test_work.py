@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from knowledge_base import work
-from knowledge_base.journal import RunRecord
 from knowledge_base.limits import Limits
+from knowledge_base.records import RunRecord
 from knowledge_base.reference import COPIED
 from knowledge_base.tasks import task_row
 from knowledge_base.work import SEVERAL, Item, attempt, failure

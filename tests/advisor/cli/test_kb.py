@@ -8,7 +8,8 @@ import time
 import pytest
 from user_files import CommandLine
 
-from knowledge_base.journal import Journal, RunRecord
+from knowledge_base.journal import Journal
+from knowledge_base.records import RunRecord
 from knowledge_base.store import SHIPPED, pack, read_json
 from probes.recipe.schema import Recipe
 

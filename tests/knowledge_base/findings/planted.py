@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from knowledge_base.journal import Journal, RunRecord
+from knowledge_base.journal import Journal
+from knowledge_base.records import RunRecord
 from knowledge_base.reference import COPIED
 from knowledge_base.store import pack
 from knowledge_base.tasks import task_rows
