@@ -10,6 +10,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
+import stat
 import time
 import zlib
 from collections.abc import Iterable, Iterator
@@ -21,6 +23,10 @@ from probes.errors import UserError
 
 _LOCK_TRIES, _LOCK_PAUSE = 5, 0.05
 """A look at whether the store is locked (``held``) takes the lock for a moment."""
+_CHECKSUM = re.compile(rb"[0-9a-f]{8}\t")
+_BEGINNING = b'{"kind":'
+_GLANCE = 1 << 20
+"""Bytes of a line that are looked at at once: what is no store may be one line of any length."""
 
 
 class Journal:
@@ -32,7 +38,8 @@ class Journal:
         path: The journal's file; made if it is not there.
 
     Raises:
-        UserError: Another builder holds the store, or it cannot be written there.
+        UserError: Another builder holds the store, it cannot be read or written there, or the file
+            is something else, which is left as it is.
 
     Use as a context manager to write; reading needs no lock.
     """
@@ -55,6 +62,11 @@ class Journal:
                 "a store no other builder writes to", f"{self.path}, which is locked",
                 "wait for the other builder or give another --store",
             ) from None  # fmt: skip
+        try:
+            self.refuse_foreign()
+        except UserError:
+            self._file.close()
+            raise
         _sync_folder(self.path.parent)  # the file itself must outlive a power cut
         if self._file.seek(0, os.SEEK_END) > 0:
             self._file.seek(-1, os.SEEK_END)
@@ -111,18 +123,55 @@ class Journal:
     def numbered(
         self, damaged: list[str] | None = None
     ) -> Iterator[tuple[int, str, dict[str, Any]]]:
-        """(number of the line, kind, record) of every whole line."""
-        if not self.path.exists():
+        """(number of the line, kind, record) of every whole line.
+
+        Raises:
+            UserError: The file cannot be read.
+        """
+        for number, line in enumerate(self._lines(), start=1):
+            if not line.strip():
+                continue
+            record = _whole(line)
+            if record is not None:
+                yield number, record.pop("kind"), record
+            elif damaged is not None:
+                damaged.append(f"{self.path}:{number}: torn or foreign line, set aside")
+
+    def refuse_foreign(self) -> None:
+        """Pass a file that is empty or holds a record, torn or damaged though it may be.
+
+        Raises:
+            UserError: It is something else, or cannot be read.
+        """
+        blank = True
+        for line in self._lines(_GLANCE):
+            if _begins_as_a_record(line):
+                return
+            blank = blank and not line.strip()
+        if not blank:
+            raise UserError(
+                "the store of a build", f"{self.path}, which holds no record of one",
+                "give another --store",
+            )  # fmt: skip
+
+    def _lines(self, most: int = -1) -> Iterator[bytes]:
+        """The file's lines, in parts of at most so many bytes; none where there is no file."""
+        try:
+            mode = self.path.stat().st_mode
+            if not stat.S_ISREG(mode):
+                what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+                raise UserError("the file of a store", f"{self.path}, {what}", "add a file name")
+            with open(self.path, "rb") as file:
+                yield from iter(lambda: file.readline(most), b"")
+        except UserError:
+            raise
+        except (FileNotFoundError, NotADirectoryError):
             return
-        with open(self.path, "rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if not line.strip():
-                    continue
-                record = _whole(line)
-                if record is not None:
-                    yield number, record.pop("kind"), record
-                elif damaged is not None:
-                    damaged.append(f"{self.path}:{number}: torn or foreign line, set aside")
+        except (OSError, ValueError) as error:  # a null byte
+            raise UserError(
+                "a store that can be read", f"{self.path} ({error})",
+                "change its permissions or give another --store",
+            ) from None  # fmt: skip
 
     def _lock(self) -> bool:
         for attempt in range(_LOCK_TRIES):
@@ -153,6 +202,14 @@ class Journal:
 def _line(kind: str, record: dict[str, Any]) -> bytes:
     text = json.dumps({"kind": kind, **record}, separators=(",", ":")).encode()
     return b"%08x\t%s\n" % (zlib.crc32(text), text)
+
+
+def _begins_as_a_record(line: bytes) -> bool:
+    """Whether a line is a record or what is left of one that a crash cut short."""
+    if not _CHECKSUM.match(line):
+        return False
+    text = line.rstrip(b"\n")[9:]
+    return text.startswith(_BEGINNING) or _BEGINNING.startswith(text)
 
 
 def _whole(line: bytes) -> dict[str, Any] | None:

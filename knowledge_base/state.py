@@ -73,9 +73,13 @@ class State:
 
         That is what no builder wrote, and what is of a task that this release does not know or of
         a recipe whose line is damaged.
+
+        Raises:
+            UserError: It is no journal, or cannot be read.
         """
         from knowledge_base.tasks import known_tasks  # torch; a worker needs no state
 
+        journal.refuse_foreign()
         state = cls()
         lines = list(journal.numbered(state.damaged))
         state.records = len(lines)

@@ -146,13 +146,15 @@ def run_status(chosen: argparse.Namespace) -> str:
     shown = {**found, "bytes": size(found["bytes"])}
     if "discounted" in found:
         shown["discounted"] = f"{len(found['discounted'])} tasks (--json names them, with reasons)"
-    if found.get("build") is not None:
+    if "build" in found:
         shown["build"] = _progress(found["build"])
     return columns([[name, _cell(value)] for name, value in shown.items()])
 
 
-def _progress(stage: dict[str, Any]) -> str:
+def _progress(stage: dict[str, Any] | None) -> str:
     """How far a build is, for people."""
+    if stage is None:
+        return "nothing yet"
     parts = [f"{stage['stage']} {stage['done']}/{stage['total']}"]
     parts.append("running" if stage["running"] else "not running")
     if stage["failed"]:

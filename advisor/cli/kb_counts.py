@@ -64,16 +64,16 @@ def store_counts(store: Path) -> dict[str, Any]:
         ``seconds_left`` (None where they cannot be told).
 
     Raises:
-        UserError: There is no such store.
+        UserError: There is no such store, it cannot be read, or it is something else.
     """
     from knowledge_base.journal import Journal
     from knowledge_base.state import State
     from probes.errors import UserError
 
-    if not store.is_file():
-        raise UserError("the store of a build", f"no {store}", "run advisor kb build")
     journal = Journal(store)
     state = State.of(journal)
+    if not store.exists():
+        raise UserError("the store of a build", f"no {store}", "run advisor kb build")
     runs = list(state.runs.values())
     return {
         **_places(run["task"] for run in runs),

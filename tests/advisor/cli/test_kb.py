@@ -97,9 +97,32 @@ def test_status_of_a_store_that_is_being_built(advisor: CommandLine) -> None:
     assert (stopped["running"], stopped["seconds_left"]) == (False, None)
 
 
+def test_status_of_a_store_before_its_first_build(advisor: CommandLine) -> None:
+    (advisor.folder / "empty.log").touch()
+    recipe = Recipe.parse({"optimizer": "adamw"})
+    with Journal(advisor.folder / "seeded.log") as journal:
+        journal.append("recipe", {"key": recipe.key, "recipe": recipe.plain()})
+    for store in ("empty.log", "seeded.log"):
+        people = advisor("kb", "status", "--store", store)
+        assert people.status == 0
+        assert people.out.splitlines()[-1].split(maxsplit=1) == ["build", "nothing yet"]
+        assert "None" not in people.out
+
+
+def test_what_is_no_store_is_neither_counted_nor_written_to(advisor: CommandLine) -> None:
+    (advisor.folder / "README.md").write_text("# Read me\n")
+    for words in (("status",), ("build", "--tasks", "wine-mlp-1", "--fresh")):
+        answer = advisor("kb", *words, "--store", "README.md")
+        assert (answer.status, answer.out) == (2, "")
+        assert "expected the store of a build, got README.md, which holds no record of one; give " \
+            "another --store" in answer.err  # fmt: skip
+    assert (advisor.folder / "README.md").read_text() == "# Read me\n"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [(("status", "--store", "no.log"), "the store of a build"),
+     (("status", "--store", "."), "a folder; add a file name"),
      (("status", "--store", "no.log", "--pack", "packed"), "--store or --pack"),
      (("build", "--executor", "rai"), "did you mean ray"),
      (("build", "--time-limit", "0"), "time-limit as a whole number")],
