@@ -46,8 +46,8 @@ def _add_status(commands: arg.Commands) -> None:
     parser = commands.add_parser(
         "status", help="what the knowledge base holds",
         description="Counts what the knowledge base holds and checks its files' hashes. With "
-        "--store it counts what a build has done so far: progress, failures, runs a second and "
-        "the time left.",
+        "--store it counts what a build has done so far: progress, failures and why, runs a "
+        "second and the time left.",
     )  # fmt: skip
     parser.add_argument(
         "--pack", metavar="DIR", action=arg.Checked, check=arg.path,
@@ -132,6 +132,7 @@ def run_status(chosen: argparse.Namespace) -> str:
     from pathlib import Path
 
     from advisor.cli.kb_counts import counts, store_counts
+    from advisor.cli.kb_failures import failure_lines
     from knowledge_base.fetch import cache_directory
     from knowledge_base.store import SHIPPED
 
@@ -144,11 +145,13 @@ def run_status(chosen: argparse.Namespace) -> str:
     if chosen.json:
         return json_text(found)
     shown = {**found, "bytes": size(found["bytes"])}
+    failed = shown.pop("failures", [])
     if "discounted" in found:
         shown["discounted"] = f"{len(found['discounted'])} tasks (--json names them, with reasons)"
     if "build" in found:
         shown["build"] = _progress(found["build"])
-    return columns([[name, _cell(value)] for name, value in shown.items()])
+    table = columns([[name, _cell(value)] for name, value in shown.items()])
+    return "\n".join([table, *failure_lines(failed)])
 
 
 def _progress(stage: dict[str, Any] | None) -> str:
@@ -170,6 +173,7 @@ def run_build(chosen: argparse.Namespace) -> str:
     """Build, pack where asked to, and give the counts of the store as text."""
     if chosen.profiles_only and chosen.stages is not None:
         raise UserError("--stages or --profiles-only", "both", "leave one out")
+    from advisor.cli.kb_failures import failure_lines, failures
     from knowledge_base.build import available_tasks, build
     from knowledge_base.fetch import cache_directory
     from knowledge_base.journal import Journal
@@ -207,6 +211,9 @@ def run_build(chosen: argparse.Namespace) -> str:
         say(damaged)
     if len(state.damaged) > _MOST_DAMAGED:
         say(f"and {len(state.damaged) - _MOST_DAMAGED} more set aside")
+    failed = failures(state)
+    for told in failure_lines(failed):
+        say(told)
     done: dict[str, Any] = {
         "store": str(store), "runs": len(state.runs), "recipes": len(state.recipes),
         "profiles": len(state.profiles), "refused": len(state.refused),
@@ -216,7 +223,9 @@ def run_build(chosen: argparse.Namespace) -> str:
         made_by = f"advisor kb build --searched {chosen.searched}"
         done["packed"] = pack(Journal(store), chosen.pack, made_by, _circumstances())["counts"]
         say(f"packed into {chosen.pack}")
-    return json_text(done) if chosen.json else columns([[k, _cell(v)] for k, v in done.items()])
+    if chosen.json:
+        return json_text({**done, "failures": failed})
+    return columns([[name, _cell(value)] for name, value in done.items()])
 
 
 def run_fit(chosen: argparse.Namespace) -> str:

@@ -58,14 +58,15 @@ def store_counts(store: Path) -> dict[str, Any]:
     """Numbers of a store (the journal of a build), whether or not a builder is at work on it.
 
     Returns:
-        What ``counts`` gives, ``bytes_per_run`` apart, ``failed`` pieces of work, ``damaged``
-        lines, and ``build``: the stage that began last, None before the first. That has ``stage``,
-        ``running``, ``done`` and ``total`` pieces of work, ``failed`` of them, ``per_second`` and
-        ``seconds_left`` (None where they cannot be told).
+        What ``counts`` gives, ``bytes_per_run`` apart, ``failed`` pieces of work, ``failures``
+        (each with its reason), ``damaged`` lines, and ``build``: the stage that began last, None
+        before the first. That has ``stage``, ``running``, ``done`` and ``total`` pieces of work,
+        ``failed`` of them, ``per_second`` and ``seconds_left`` (None where they cannot be told).
 
     Raises:
         UserError: There is no such store, it cannot be read, or it is something else.
     """
+    from advisor.cli.kb_failures import failures
     from knowledge_base.journal import Journal
     from knowledge_base.state import State
     from probes.errors import UserError
@@ -84,6 +85,7 @@ def store_counts(store: Path) -> dict[str, Any]:
         "seeds": len({run["seed"] for run in runs}),
         **_ends(len(runs), sum(run["diverged"] for run in runs), len(state.refused)),
         "failed": len(state.failed),
+        "failures": failures(state),
         "damaged": len(state.damaged),
         **_roles(run["role"] for run in runs),
         "bytes": store.stat().st_size,

@@ -8,6 +8,7 @@ import time
 import pytest
 from user_files import CommandLine
 
+from advisor.cli.kb_failures import failure_lines
 from knowledge_base.journal import Journal
 from knowledge_base.records import RunRecord
 from knowledge_base.store import SHIPPED, pack, read_json
@@ -117,6 +118,51 @@ def test_what_is_no_store_is_neither_counted_nor_written_to(advisor: CommandLine
         assert "expected the store of a build, got README.md, which holds no record of one; give " \
             "another --store" in answer.err  # fmt: skip
     assert (advisor.folder / "README.md").read_text() == "# Read me\n"
+
+
+def test_failures_are_told_with_their_reasons(advisor: CommandLine) -> None:
+    recipe = Recipe.parse({"optimizer": "adamw"})
+    with Journal(advisor.folder / "journal.log") as journal:
+        journal.append("recipe", {"key": recipe.key, "recipe": recipe.plain()})
+        record = _record("wine-mlp-1", recipe, 0, "reference", False).model_dump()
+        journal.append("run", record)
+        place = {"recipe": recipe.key, "seed": 1, "tier": 0}
+        for name in ("wine-mlp-1", "diabetes-mlp-1"):
+            journal.append("failed", {"task": name, **place, "reason": "it\x1b[2J\ncrashed"})
+        profile = {"task": "wine-mlp-1", "recipe": "", "seed": 2, "tier": 16}
+        journal.append("failed", {**profile, "reason": "not done after 1 seconds"})
+    told = [
+        "failed: 2 times, first adamw lr 0.001, constant on wine-mlp-1, seed 1: it crashed",
+        "failed: a profile of tier 16 on wine-mlp-1, seed 2: not done after 1 seconds",
+        "advisor kb build --retry-failed does again what failed",
+    ]
+    status = ("kb", "status", "--store", "journal.log")
+    build = ("kb", "build", "--store", "journal.log", "--stages", "searched", "--searched", "0")
+    assert advisor(*status).out.splitlines()[-3:] == told
+    built = advisor(*build)
+    assert (built.status, built.err.splitlines()[-3:]) == (0, told)
+    for words in (status, build):
+        found = json.loads(advisor(*words, "--json").out)
+        assert (found["failed"], len(found["failures"])) == (3, 3)
+        assert found["failures"][1:] == [
+            {"task": "diabetes-mlp-1", "recipe": recipe.key, "described": recipe.describe(),
+             "seed": 1, "tier": None, "reason": "it\x1b[2J\ncrashed"},
+            {"task": "wine-mlp-1", "recipe": None, "described": None, "seed": 2, "tier": 16,
+             "reason": "not done after 1 seconds"},
+        ]  # fmt: skip
+
+
+def test_many_reasons_are_a_few_lines() -> None:
+    failed = [
+        {"task": "wine-mlp-1", "recipe": "k", "described": None, "seed": seed, "tier": None,
+         "reason": f"no {seed}"}
+        for seed in range(9)
+    ]  # fmt: skip
+    lines = failure_lines([*failed, {**failed[8], "seed": 10}])
+    assert lines[0] == "failed: 2 times, first recipe k on wine-mlp-1, seed 8: no 8"
+    assert len(lines) == 7
+    assert lines[5] == "failed: 4 more for 4 other reasons (see --json)"
+    assert failure_lines([]) == []
 
 
 @pytest.mark.parametrize(
