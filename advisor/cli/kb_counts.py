@@ -6,7 +6,10 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from knowledge_base.state import Stage
 
 
 def counts(folder: Path) -> dict[str, Any]:
@@ -61,7 +64,8 @@ def store_counts(store: Path) -> dict[str, Any]:
         What ``counts`` gives, ``bytes_per_run`` apart, ``failed`` pieces of work, ``failures``
         (each with its reason), ``damaged`` lines, and ``build``: the stage that began last, None
         before the first. That has ``stage``, ``running``, ``done`` and ``total`` pieces of work,
-        ``failed`` of them, ``per_second`` and ``seconds_left`` (None where they cannot be told).
+        ``failed`` of them, ``per_second`` and ``seconds_left`` (None where no builder is at work
+        or nothing is done yet).
 
     Raises:
         UserError: There is no such store, it cannot be read, or it is something else.
@@ -90,18 +94,17 @@ def store_counts(store: Path) -> dict[str, Any]:
         **_roles(run["role"] for run in runs),
         "bytes": store.stat().st_size,
         "tiers": _tiers(tier for _, tier, _ in state.profiles),
-        "build": _build(state, journal.held(), store.stat().st_mtime),
+        "build": _build(state.stage, journal.held()),
     }
 
 
-def _build(state: Any, running: bool, written: float) -> dict[str, Any] | None:
-    """How far the last stage is; a builder that has stopped had until its last record."""
-    stage = state.stage
+def _build(stage: Stage | None, running: bool) -> dict[str, Any] | None:
+    """How far the last stage is; records have no time, so only a builder at work has a rate."""
     if stage is None:
         return None
-    seconds = (time.time() if running else written) - stage.began
-    rate = stage.done / seconds if stage.done and seconds > 0 else None
-    left = stage.total - stage.done
+    seconds = time.time() - stage.began
+    rate = stage.done / seconds if running and stage.done and seconds > 0 else None
+    left = max(stage.total - stage.done, 0)
     return {
         "stage": stage.name,
         "running": running,
@@ -109,7 +112,7 @@ def _build(state: Any, running: bool, written: float) -> dict[str, Any] | None:
         "total": stage.total,
         "failed": stage.failed,
         "per_second": rate,
-        "seconds_left": left / rate if rate and running else None,
+        "seconds_left": left / rate if rate else None,
     }
 
 

@@ -40,20 +40,23 @@ class ProgressLine:
         self._terminal = sys.stderr is not None and sys.stderr.isatty()
         self._every = every if every is not None else 0.2 if self._terminal else 15.0
         self._clock = clock
-        self._stage, self._began, self._told = "", 0.0, float("-inf")
+        self._stage, self._began, self._first, self._told = "", 0.0, 0, float("-inf")
 
     def show(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Tell of one finished item."""
+        """Tell of one finished item; the time is that since the stage's first one."""
         now = self._clock()
         if stage != self._stage:
-            self._stage, self._began, self._told = stage, now, float("-inf")
+            self._stage, self._began, self._first = stage, now, done
+            self._told = float("-inf")
         if done < total and now - self._told < self._every:
             return
         self._told = now
-        left = (now - self._began) / done * (total - done) if done else 0.0
         filled = round(20 * done / total) if total else 20
         line = f"{stage} [{'#' * filled}{'.' * (20 - filled)}] {done}/{total}"
-        line += f", {duration(left)} left" if done < total else f", {duration(now - self._began)}"
+        since, spent = done - self._first, now - self._began
+        if since > 0:  # one item alone tells nothing of the time that another takes
+            left = f"{duration(spent / since * (total - done))} left"
+            line += f", {left if done < total else duration(spent)}"
         line += f", {note}" if note else ""
         end = "\r" if self._terminal and done < total else "\n"
         print(line.ljust(78) if self._terminal else line, end=end, file=sys.stderr, flush=True)

@@ -277,4 +277,14 @@ def test_progress_is_told_now_and_then_and_at_the_end(capsys: pytest.CaptureFixt
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 5
     assert told[-1] == "reference [" + "#" * 20 + "] 40/40, 39.0 s"
-    assert "left" in told[0]
+    assert told[0] == "reference [" + "." * 20 + "] 1/40", "one item tells nothing of the next"
+    assert told[1] == "reference [" + "#" * 6 + "." * 14 + "] 11/40, 29.0 s left"
+
+
+def test_a_stage_of_one_item_has_no_time(capsys: pytest.CaptureFixture[str]) -> None:
+    line = ProgressLine(every=0.0)
+    for stage in ("searched", "repeat"):
+        line.show(stage, 1, 1, "1 failed")
+    assert capsys.readouterr().err.splitlines() == [
+        f"{stage} [{'#' * 20}] 1/1, 1 failed" for stage in ("searched", "repeat")
+    ]

@@ -96,6 +96,8 @@ def test_status_of_a_store_that_is_being_built(advisor: CommandLine) -> None:
     assert "reference 2/5, running, 1 failed, 0." in people
     stopped = json.loads(advisor(*words).out)["build"]
     assert (stopped["running"], stopped["seconds_left"]) == (False, None)
+    assert stopped["per_second"] is None, "nobody knows when its last record came"
+    assert "reference 2/5, not running, 1 failed\n" in advisor(*words[:-1]).out
 
 
 def test_status_of_a_store_before_its_first_build(advisor: CommandLine) -> None:
