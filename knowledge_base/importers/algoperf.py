@@ -1,8 +1,9 @@
 """AlgoPerf logs in their published layout (Dahl et al. 2023, the benchmark's v0.5).
 
 ``SUBMISSION/study_N/WORKLOAD_FRAMEWORK/trial_T/`` holds ``measurements.csv``, ``hparams.json`` and
-``meta_data_0.json``. A run stops at the target of its workload or at the time limit, so its curves
-are right-censored: the time to a target that was not reached is only known to be longer.
+``meta_data_0.json``; the folder above may name the ruleset of the submission. A run stops at the
+target of its workload or at the time limit, so its curves are right-censored: the time to a target
+that was not reached is only known to be longer.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ _PLACE = re.compile(
     r"(?:.*/)?(?P<submission>[^/]+)/(?P<study>study_\d+)/(?P<workload>[^/]+)_"
     r"(?P<framework>jax|pytorch)/trial_(?P<trial>\d{1,9})"
 )
+_RULESETS = ("external_tuning", "self_tuning")
 _HIGHER_IS_BETTER = {
     "accuracy": True, "bleu": True, "mean_average_precision": True, "ssim": True,
     "ctc_loss": False, "loss": False, "wer": False,
@@ -52,11 +54,27 @@ _NUMBERS = {
 
 @dataclass
 class _Trial:
-    """The files of one trial that have come so far; a part is None where it was malformed."""
+    """The files of one folder that have come so far.
+
+    Attributes:
+        shown: The folder, for messages.
+        place: Its path, matched with ``_PLACE``.
+        came: Names of the files, usable or not.
+        parts: What the usable ones hold.
+        digests: Their hashes.
+    """
 
     shown: str
     place: re.Match[str]
+    came: set[str] = field(default_factory=set)
     parts: dict[str, Any] = field(default_factory=dict)
+    digests: dict[str, bytes] = field(default_factory=dict)
+
+    def add(self, name: str, part: Any, digest: bytes) -> None:
+        """Take in a file; ``part`` is None where it was malformed."""
+        self.came.add(name)
+        if part is not None:
+            self.parts[name], self.digests[name] = part, digest
 
 
 class AlgoPerf:
@@ -70,9 +88,14 @@ class AlgoPerf:
     )
 
     def read(self, path: Path, report: Report) -> Iterator[ImportedRun]:
-        """A run for each whole trial, as soon as its three files have come; see ``Importer``."""
+        """A run for each whole trial, as soon as its three files have come; see ``Importer``.
+
+        Only what can be used stands in the way of what comes later: a file that is malformed does
+        not for another of its path (an archive may have several), nor does a folder without one of
+        its files for another copy of the trial.
+        """
         open_trials: dict[str, _Trial] = {}
-        outside: set[str] = set()
+        outside, closed = set[str](), set[str]()
         methods: dict[tuple[str, str], ImportedMethod] = {}
         repeats = Repeats(report)
         for member in members(path, _is_log, report):
@@ -84,19 +107,25 @@ class AlgoPerf:
                     fault = "expected to lie in SUBMISSION/study_N/WORKLOAD_FRAMEWORK/trial_T/"
                     report.problem(member.shown, None, f"{fault}: its task is not known")
                 continue
-            key, digest = (_origin(place), member.name.name), hashlib.sha256(member.data).digest()
-            if not repeats.is_first(key, digest, member.shown, None, "file"):
+            part, digest = _part(member, report), hashlib.sha256(member.data).digest()
+            if part is not None and not repeats.is_first(
+                member.name, digest, member.shown, None, "file"
+            ):
+                continue
+            if folder in closed:
                 continue
             shown = member.shown.rpartition("/")[0]
             trial = open_trials.setdefault(folder, _Trial(shown, place))
-            trial.parts[member.name.name] = _part(member, report)
+            trial.add(member.name.name, part, digest)
             if len(trial.parts) == len(_FILES):
+                closed.add(folder)
                 del open_trials[folder]
-                if all(part is not None for part in trial.parts.values()):
+                key, content = _origin(place), tuple(trial.digests[name] for name in _FILES)
+                if repeats.is_first(key, content, shown, None, "trial"):
                     yield self._run(trial, methods)
         for trial in open_trials.values():
-            absent = [name for name in _FILES if name not in trial.parts]
-            report.problem(trial.shown, None, f"expected a trial with {', '.join(absent)}")
+            if absent := [name for name in _FILES if name not in trial.came]:
+                report.problem(trial.shown, None, f"expected a trial with {', '.join(absent)}")
         repeats.tell()
 
     def _run(self, trial: _Trial, methods: dict[tuple[str, str], ImportedMethod]) -> ImportedRun:
@@ -126,8 +155,10 @@ class AlgoPerf:
 
 
 def _origin(place: re.Match[str]) -> str:
-    """A trial's folder from its submission on, wherever the logs lie."""
-    return "/".join(PurePosixPath(place.string).parts[-4:])
+    """A trial's folder from its submission, or the ruleset of that, on, wherever the logs lie."""
+    *above, submission, study, workload, trial = PurePosixPath(place.string).parts
+    ruleset = above[-1:] if above and above[-1] in _RULESETS else []
+    return "/".join((*ruleset, submission, study, workload, trial))
 
 
 def _is_log(name: PurePosixPath) -> bool:

@@ -55,10 +55,52 @@ def test_a_trial_that_is_there_twice(tmp_path: Path, changed: bool) -> None:
         trial(tmp_path / "logs" / "b", rows=ROWS[:3])
     (run,), problems = read("algoperf", tmp_path / "logs")
     assert run == read("algoperf", folder)[0][0]
-    exact = [problem for problem in problems if problem.endswith("1 exact repetition of a file")]
-    assert len(problems) == 3
-    assert len(exact) == (2 if changed else 3)
-    assert any("the first is kept" in problem for problem in problems) == changed
+    shown = "/b/baseline/study_0/imagenet_vit_jax/trial_1: "
+    assert problems == [
+        f"{shown}trial is told otherwise than trial of {folder}; the first is kept" if changed
+        else f"{shown}left out 1 exact repetition of a trial"
+    ]  # fmt: skip
+
+
+MALFORMED = {
+    "measurements.csv": "step,loss\n1,2\n", "hparams.json": "[1]", "meta_data_0.json": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("file", MALFORMED)
+@pytest.mark.parametrize("gone", [False, True])
+@pytest.mark.parametrize("bad", ["a", "b"])
+def test_a_copy_that_cannot_be_used_stands_in_no_other_ones_way(
+    tmp_path: Path, file: str, gone: bool, bad: str
+) -> None:
+    for name in "ab":
+        folder = trial(tmp_path / name)
+        if name != bad:
+            continue
+        if gone:
+            (folder / file).unlink()
+            expected = f"/{folder.relative_to(tmp_path)}: expected a trial with {file}"
+        else:
+            (folder / file).write_text(MALFORMED[file])
+            expected = f"/{folder.relative_to(tmp_path)}/{file}:1: expected "
+    runs, problems = read("algoperf", tmp_path)
+    assert [run.origin for run in runs] == ["baseline/study_0/imagenet_vit_jax/trial_1"]
+    (problem,) = problems
+    assert problem.startswith(expected)
+
+
+@pytest.mark.parametrize("above", ["", "logs/"])
+def test_rulesets_are_told_apart(tmp_path: Path, above: str) -> None:
+    places = [f"{rules}/baseline/study_0/wmt_jax/trial_1" for rules in ("external", "self")]
+    places = [place.replace("/", "_tuning/", 1) for place in places]
+    for count, place in enumerate((*places, places[0].partition("/")[2]), start=3):
+        trial(tmp_path, f"{above}{place}", rows=ROWS[:count])
+    runs, problems = read("algoperf", tmp_path)
+    assert problems == []
+    assert {run.origin for run in runs} == {*places, "baseline/study_0/wmt_jax/trial_1"}
+    assert read("algoperf", tmp_path / f"{above}self_tuning" / "baseline")[0] == [
+        run for run in runs if run.origin == places[1]
+    ]
 
 
 def test_members_that_an_archive_has_twice(tmp_path: Path) -> None:
@@ -68,6 +110,21 @@ def test_members_that_an_archive_has_twice(tmp_path: Path) -> None:
             archive.add(path, path.relative_to(tmp_path))
     runs, problems = read("algoperf", tmp_path / "logs.tar")
     assert (len(runs), len(problems)) == (1, 3)
+
+
+def test_a_malformed_member_that_an_archive_has_again_whole(tmp_path: Path) -> None:
+    folder = trial(tmp_path)
+    with tarfile.open(tmp_path / "logs.tar", "w") as archive:
+        for text in (MALFORMED["measurements.csv"], (folder / "measurements.csv").read_text()):
+            (folder / "measurements.csv").write_text(text)
+            for path in sorted(folder.iterdir()):
+                archive.add(path, path.relative_to(tmp_path))
+    runs, problems = read("algoperf", tmp_path / "logs.tar")
+    assert len(runs) == 1
+    assert [problem.partition("jax/trial_1/")[2][:30] for problem in problems] == [
+        "measurements.csv:1: expected a", "hparams.json: left out 1 exact",
+        "meta_data_0.json: left out 1 e",
+    ]  # fmt: skip
 
 
 def test_records_that_are_there_twice(tmp_path: Path) -> None:
