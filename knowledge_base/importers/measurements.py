@@ -34,12 +34,10 @@ class Measurements:
 
     Attributes:
         curves: One for each metric and split with at least one value.
-        last_step: The last step that is logged.
         seconds: Training time at the last row that has one; NaN where none has.
     """
 
     curves: tuple[Curve, ...]
-    last_step: int
     seconds: float
 
 
@@ -57,7 +55,7 @@ def read_measurements(member: Member, report: Report) -> Measurements | None:
         return None
     columns = {name: place for place, name in enumerate(header) if _is_read(name)}
     points: dict[str, _Points] = {name: {} for name in columns}
-    last, seconds, bad = -1, math.nan, 0
+    seconds, bad = math.nan, 0
     repeats, whole = Repeats(report), set[str]()
     for row, line in enumerate(lines[1:], start=2):
         if not line.strip():
@@ -78,17 +76,16 @@ def read_measurements(member: Member, report: Report) -> Measurements | None:
             known = points[name].setdefault(step, (value, time, row))
             if name not in _TIMES and not same(known[0], value):
                 repeats.contrary(member.shown, row, _contradiction(name, step, value, known))
-        last = max(last, step)
         if not math.isnan(time):
             seconds = time if math.isnan(seconds) else max(seconds, time)
     repeats.tell()
     if bad > _PROBLEMS_A_FILE:
         report.problem(member.shown, None, f"{bad - _PROBLEMS_A_FILE} more malformed lines")
-    if last < 0:
+    if not whole:
         report.problem(member.shown, None, "expected rows of measurements, got none")
         return None
     curves = (_curve(name, found) for name, found in points.items() if name not in _TIMES and found)
-    return Measurements(tuple(curves), last, seconds)
+    return Measurements(tuple(curves), seconds)
 
 
 def _contradiction(
