@@ -18,6 +18,21 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def put_in_place(new: Path, folder: Path, names: Collection[str]) -> None:
+    """Move finished files to where they belong, their manifest first.
+
+    One that is stopped midway leaves files that do not all have the hashes of the manifest, so
+    that nobody reads them, and that the manifest lists, so that they may be written over.
+
+    Args:
+        new: The folder that holds them, on the same disk.
+        folder: Where they go.
+        names: The files, the manifest aside.
+    """
+    for name in (MANIFEST, *names):
+        (new / name).replace(folder / name)
+
+
 def check_place(folder: Path, names: Collection[str], always: Collection[str]) -> bool:
     """Whether a folder holds files of ours; refuses one where a file of somebody else's would go.
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from knowledge_base.journal import Journal
-from knowledge_base.manifest import MANIFEST, check_place, sha256
+from knowledge_base.manifest import MANIFEST, check_place, put_in_place, sha256
 from knowledge_base.state import State
 from probes.errors import UserError
 from probes.files import write_text
@@ -66,8 +66,8 @@ _PROFILE_SCHEMA = pa.schema(
 def pack(journal: Journal, folder: Path, made_by: str, details: dict[str, Any]) -> dict[str, Any]:
     """Write a journal as Parquet and JSON with a manifest of hashes; returns the manifest.
 
-    All files are written beside their places first and then put there, the manifest last: one that
-    is stopped midway leaves the pack before it, or one that ``check_hashes`` refuses.
+    All files are written beside their places first and then put there: one that is stopped midway
+    leaves the pack before it, or one that ``check_hashes`` refuses and that may be packed anew.
 
     Args:
         journal: What to pack; a run recorded twice is kept once, one whose recipe's line was
@@ -111,8 +111,7 @@ def pack(journal: Journal, folder: Path, made_by: str, details: dict[str, Any]) 
                 },
             }
             _write_json(new / MANIFEST, manifest, indent=1)
-            for name in (*_WRITTEN, MANIFEST):
-                (new / name).replace(folder / name)
+            put_in_place(new, folder, _WRITTEN)
     except (OSError, ValueError) as error:
         raise UserError(
             "a folder that can be made", f"{folder} ({error})", "change the path"

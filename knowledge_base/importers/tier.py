@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from knowledge_base.importers.base import ImportedMethod, ImportedRun
-from knowledge_base.manifest import MANIFEST, check_place, sha256
+from knowledge_base.manifest import MANIFEST, check_place, put_in_place, sha256
 from knowledge_base.store import read_json
 from probes.errors import UserError
 from probes.files import write_text
@@ -163,9 +163,8 @@ class TierWriter:
             **facts,
             "files": {name: sha256(self._new / name) for name in _FILES},
         }
-        for name in _FILES:
-            (self._new / name).replace(self._target / name)
-        write_text(self._target / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+        write_text(self._new / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+        put_in_place(self._new, self._target, _FILES)
 
     def _flush(self) -> None:
         if self._rows:

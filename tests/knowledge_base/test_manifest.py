@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from journals import filled
+from journals import RECIPES, filled
+from stopping import stop_at_move_into
 
 from knowledge_base.journal import Journal
 from knowledge_base.manifest import check_place
@@ -38,6 +39,38 @@ def test_files_of_somebody_else_stay_as_they_are(tmp_path: Path, files: dict[str
     with pytest.raises(UserError, match="give another folder"):
         pack(Journal(tmp_path / "journal.log"), folder, "a test", {})
     assert {path.name: path.read_text() for path in folder.iterdir()} == files
+
+
+@pytest.mark.parametrize("before", ["nothing", "a pack", "a pack without refused.json"])
+def test_a_pack_that_is_stopped_is_no_pack_and_in_no_ones_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    """Stopped before it puts a file in its place, at each of them, and then packed again."""
+    with (journal := filled(tmp_path)):
+        reason = {"task": "wine-mlp-1", "recipe": RECIPES[0].key, "reason": "no"}
+        journal.append("refused", reason)
+    other = Journal(tmp_path / "empty.log")
+    for stop in range(len(ALWAYS) + 2):
+        folder = tmp_path / str(stop)
+        if before != "nothing":
+            pack(other, folder, "a test", {})
+        if before == "a pack without refused.json":
+            (folder / "refused.json").unlink()
+            manifest = json.loads((folder / "manifest.json").read_text())
+            del manifest["files"]["refused.json"]
+            (folder / "manifest.json").write_text(json.dumps(manifest))
+        stop_at_move_into(folder, stop, monkeypatch)
+        with pytest.raises(KeyboardInterrupt):
+            pack(journal, folder, "a test", {})
+        monkeypatch.undo()
+        if stop == 0 and before != "nothing":
+            check_hashes(folder)
+        else:
+            with pytest.raises(UserError):
+                check_hashes(folder)
+        pack(journal, folder, "a test", {})
+        names = {path.name for path in check_hashes(folder)}
+        assert names == {path.name for path in folder.iterdir()}
 
 
 def test_other_names_are_not_in_the_way(tmp_path: Path) -> None:

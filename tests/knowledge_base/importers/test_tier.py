@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from published_files import BEST_FIRST, HEADER, ROWS, taskset, taskset_record, track, trial
+from stopping import stop_at_move_into
 
 from knowledge_base.importers import FORMATS, Report, import_results, load_imported, load_methods
 from probes.errors import UserError
@@ -92,6 +93,21 @@ def test_a_failed_import_leaves_the_earlier(imported: Path, tmp_path: Path, cont
     assert "expected TaskSet files" in str(error.value)
     assert ("record 0" in str(error.value)) == (content == "malformed")
     assert load_imported(imported) == before
+
+
+@pytest.mark.parametrize("stop", range(3))
+def test_an_import_that_is_stopped_is_not_read_and_may_be_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    path = taskset(tmp_path, "task", [taskset_record()])
+    stop_at_move_into(tmp_path / "out" / "taskset", stop, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        import_results(path, "taskset", tmp_path / "out")
+    monkeypatch.undo()
+    with pytest.raises(UserError):
+        load_imported(tmp_path / "out")
+    import_results(path, "taskset", tmp_path / "out", replace=True)
+    assert len(load_imported(tmp_path / "out")) == 1
 
 
 def test_nothing_is_left_where_nothing_was(tmp_path: Path) -> None:
