@@ -61,11 +61,11 @@ def store_counts(store: Path) -> dict[str, Any]:
     """Numbers of a store (the journal of a build), whether or not a builder is at work on it.
 
     Returns:
-        What ``counts`` gives, ``bytes_per_run`` apart, ``failed`` pieces of work, ``failures``
-        (each with its reason), ``damaged`` lines, and ``build``: the stage that began last, None
-        before the first. That has ``stage``, ``running``, ``done`` and ``total`` pieces of work,
-        ``failed`` of them, ``per_second`` and ``seconds_left`` (None where no builder is at work
-        or nothing is done yet).
+        What ``counts`` gives, ``discounted`` and ``bytes_per_run`` apart, ``failed`` pieces of
+        work, ``failures`` (each with its reason), ``damaged`` lines, and ``build``: the stage that
+        began last, None before the first. That has ``stage``, ``running``, ``done`` and ``total``
+        pieces of work, ``failed`` of them, ``per_second`` and ``seconds_left`` (None where no
+        builder is at work or nothing is done yet).
 
     Raises:
         UserError: There is no such store, it cannot be read, or it is something else.

@@ -23,8 +23,6 @@ _CORA = DataFile(
     "not stated; McCallum et al., Automating the Construction of Internet Portals, 2000",
 )
 
-# Some rows of tokens of the two sets of sentences repeat (of trec one in 14): recorded runs hold
-# for these very rows.
 ROWS: tuple[Dataset, ...] = (
     Dataset(
         "cifar10",
