@@ -26,8 +26,14 @@ Small = Annotated[int, Field(ge=0, lt=2**15)]
 Count = Annotated[int, Field(ge=0, lt=2**31)]
 
 
+_JSON_LIST = Field(strict=False)
+"""On a tuple: JSON has lists alone. What is in it is as strict as its model."""
+
+
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, ser_json_inf_nan="constants"
+    )  # fmt: skip
 
 
 class RecipeRecord(_Record):
@@ -78,9 +84,9 @@ class RunRecord(_Record):
     passes: Annotated[float, Field(ge=0.0)]
     seconds_per_step: float
     diverged: bool
-    curve_steps: tuple[Count, ...]
-    curve_validation: tuple[float, ...]
-    curve_train: tuple[float, ...]
+    curve_steps: Annotated[tuple[Count, ...], _JSON_LIST]
+    curve_validation: Annotated[tuple[float, ...], _JSON_LIST]
+    curve_train: Annotated[tuple[float, ...], _JSON_LIST]
 
     @model_validator(mode="after")
     def _one_curve(self) -> Self:
@@ -118,7 +124,7 @@ class FailedRecord(_Record):
 class ProfileFacts(BaseModel):
     """What of a ``probes.profile.Profile`` is packed; what else a release noted is let be."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
     passes: float | None = None
     seconds: float | None = None
     seconds_per_pass: float | None = None
@@ -170,6 +176,9 @@ RECORDS: dict[str, type[BaseModel]] = {
 
 def checked(kind: str, record: dict[str, Any]) -> dict[str, Any]:
     """A record as its model has it: fields that are there, each of its own type.
+
+    Nothing is converted but what JSON does not tell apart: a list is read as a tuple, a whole
+    number as a float.
 
     Raises:
         ValueError: The kind is not known, or a field is missing, unknown or no such value; the

@@ -70,6 +70,15 @@ BAD = [
     ("stage", {"began": -1.0}, "began: "), ("stage", {"began": 1e300}, "began: "),
     ("stage", {"stage": 5}, "stage: "), ("seeding", {"records": -1}, "records: "),
     ("recipe", {"recipe": 5}, "recipe: "), ("recipe", {"key": 5}, "key: "),
+    ("run", {"seed": "3"}, "seed: "), ("run", {"steps": 10.0}, "steps: "),
+    ("run", {"diverged": 0}, "diverged: "), ("run", {"final": "0.5"}, "final: "),
+    ("run", {"test": True}, "test: "), ("run", {"curve_steps": [False, 5, 10]}, "curve_steps.0"),
+    ("run", {"curve_train": [1.0, "1", 0.5]}, "curve_train.1"),
+    ("failed", {"seed": "3"}, "seed: "), ("failed", {"tier": True}, "tier: "),
+    ("profile", {"tier": 16.0}, "tier: "),
+    ("profile", {"profile": {"passes": "14"}}, "profile.passes: "),
+    ("profile", {"profile": {"values": {"a": True}}}, "profile.values.a: "),
+    ("stage", {"began": "1.7e9"}, "began: "), ("seeded", {"records": True}, "records: "),
 ]  # fmt: skip
 
 
