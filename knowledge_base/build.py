@@ -16,6 +16,7 @@ from typing import Any
 from knowledge_base.executor import Executor, make_executor, work
 from knowledge_base.journal import Journal
 from knowledge_base.limits import Limits
+from knowledge_base.recorded_rows import note_rows
 from knowledge_base.reference import landmarks, reference_recipes
 from knowledge_base.seed import seed_journal
 from knowledge_base.stages import STAGES, Plan, Source
@@ -70,6 +71,7 @@ def build(
     retake_profiles: bool = False,
     recipes: Sequence[Recipe] | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
+    warn: Callable[[str], None] = lambda text: None,
     seed_from: Path | None = None,
     executor: str = "local",
     limits: Limits | None = None,
@@ -89,6 +91,8 @@ def build(
         recipes: The recipes every task runs; None for the reference set, or for the landmarks in
             the GPU tier, where a run takes minutes.
         report: Told of progress.
+        warn: Told, before any run, which data sets have other rows than the recorded runs were
+            made on.
         seed_from: A packed knowledge base whose contents a store that holds nothing begins with.
         executor: "local" or "ray".
         limits: What one piece of work may take.
@@ -116,6 +120,12 @@ def build(
     try:
         with Journal(store) as journal:
             state = State.of(journal) if seed_from is None else seed_journal(journal, seed_from)
+            changed = note_rows(journal, state, (task_row(name).dataset for name in plan.names))
+            if changed:
+                warn(
+                    f"recorded runs were made on other rows of {', '.join(changed)}: give another "
+                    "--store and --fresh to run anew on the rows of this release"
+                )
             if retake_profiles:
                 state.profiles.clear()
             if retry_failed:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from knowledge_base.data_folder import DataFile, locate, read_data
 from knowledge_base.dataset_rows import ROWS, Dataset, Modality, Source
-from knowledge_base.fetch import Wheel, fetch, read_member
+from knowledge_base.fetch import Wheel, cache_directory, fetch, read_member
 from knowledge_base.partition import Part, Splits, split
 from knowledge_base.readers import Arrays, Kind, ReadMember
 from probes.errors import UserError, unknown_name
@@ -28,6 +28,7 @@ __all__ = [
     "Part",
     "Splits",
     "Wheel",
+    "at_hand",
     "dataset",
     "fetch",
     "load",
@@ -71,6 +72,23 @@ def load(name: str, cache: Path | None = None, data_folder: Path | None = None) 
     """
     row = dataset(name)
     return row.reader(_member_reader(row.source, cache, data_folder))
+
+
+def at_hand(name: str) -> bool:
+    """Whether a data set is on this machine, so that ``load`` needs no download.
+
+    Raises:
+        UserError: There is none of that name.
+    """
+    source = dataset(name).source
+    if isinstance(source, Wheel):
+        return (cache_directory() / "wheels" / source.file_name).exists()
+    if isinstance(source, DataFile):
+        try:
+            locate(source)
+        except UserError:
+            return False
+    return True
 
 
 def _member_reader(source: Source, cache: Path | None, data_folder: Path | None) -> ReadMember:

@@ -156,6 +156,18 @@ class StageRecord(_Record):
     began: Annotated[float, Field(ge=0.0, lt=253402300800.0)]
 
 
+class RowsRecord(_Record):
+    """Which rows of a data set a build found, before it made runs on them.
+
+    Attributes:
+        dataset: Its name; one that this release does not know is let be.
+        rows: See ``knowledge_base.recorded_rows.hash_of_rows``.
+    """
+
+    dataset: Text
+    rows: Text
+
+
 class SeedRecord(_Record):
     """Around what was copied from a packed knowledge base: how many records that are."""
 
@@ -169,6 +181,7 @@ RECORDS: dict[str, type[BaseModel]] = {
     "failed": FailedRecord,
     "profile": ProfileRecord,
     "stage": StageRecord,
+    "rows": RowsRecord,
     "seeding": SeedRecord,
     "seeded": SeedRecord,
 }

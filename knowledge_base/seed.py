@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from knowledge_base.journal import Journal
+from knowledge_base.recorded_rows import packed_rows
 from knowledge_base.state import State
 from knowledge_base.store import (
     SHIPPED,
@@ -38,7 +39,11 @@ def seed_journal(journal: Journal, folder: Path = SHIPPED) -> State:
     if state.records and not state.half_seeded:
         return state
     check_hashes(folder)
-    records = list(packed_records(folder))
+    rows = packed_rows(folder).items()
+    records: list[tuple[str, dict[str, Any]]] = [
+        ("rows", {"dataset": name, "rows": digest}) for name, digest in rows
+    ]
+    records += packed_records(folder)
     if state.half_seeded:  # nothing was run yet: that comes after "seeded"
         journal.clear()
     journal.extend([("seeding", {"records": len(records)})])

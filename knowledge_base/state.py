@@ -51,6 +51,7 @@ class State:
         failed: Why a piece of work failed.
         recipes: Recipes as plain data, by key.
         profiles: Profiles taken.
+        rows: By data set, the hash of the rows that the runs were made on, as first noted.
         stage: The stage that began last, where one did.
         records: Whole lines.
         half_seeded: Whether copying from a pack was cut short.
@@ -62,6 +63,7 @@ class State:
     failed: dict[FailedPlace, str] = field(default_factory=dict)
     recipes: dict[str, dict[str, Any]] = field(default_factory=dict)
     profiles: dict[ProfilePlace, dict[str, Any]] = field(default_factory=dict)
+    rows: dict[str, str] = field(default_factory=dict)
     stage: Stage | None = None
     records: int = 0
     half_seeded: bool = False
@@ -132,6 +134,9 @@ class State:
             task, tier, seed = record["task"], record["tier"], record["seed"]
             self.profiles[task, tier, seed] = record
             self.failed.pop((task, "", seed, tier), None)
+        elif kind == "rows":
+            self.rows.setdefault(record["dataset"], record["rows"])
+            return
         elif kind == "stage":
             self.stage = Stage(record["stage"], record["total"], record["began"])
             return

@@ -101,6 +101,7 @@ def pack(journal: Journal, folder: Path, made_by: str, details: dict[str, Any]) 
                 "schema": SCHEMA_VERSION,
                 "made_by": made_by,
                 **details,
+                "rows": dict(sorted(state.rows.items())),
                 "files": {name: sha256(new / name) for name in _WRITTEN},
                 "counts": {
                     "runs": len(state.runs),

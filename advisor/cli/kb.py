@@ -202,7 +202,7 @@ def run_build(chosen: argparse.Namespace) -> str:
     state = build(
         store, tasks=chosen.tasks, searched=chosen.searched, workers=chosen.workers,
         stages=("profiles",) if chosen.profiles_only else chosen.stages or STAGES,
-        retake_profiles=chosen.retake_profiles, report=report, executor=chosen.executor,
+        retake_profiles=chosen.retake_profiles, report=report, warn=say, executor=chosen.executor,
         seed_from=SHIPPED if shipped and not chosen.fresh else None,
         limits=Limits(seconds=chosen.time_limit), retry_failed=chosen.retry_failed,
         tier=chosen.tier, device=resolve_device(chosen.device),

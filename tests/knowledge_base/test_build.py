@@ -251,6 +251,11 @@ def test_nothing_missing_starts_no_worker(tmp_path: Path) -> None:
         for recipe in RECIPES[:2]:
             journal.append("recipe", {"key": recipe.key, "recipe": recipe.plain()})
             journal.append("run", record(TASKS[0], recipe))
+    before = list(Journal(store).read())
+    build(store, tasks=TASKS[:1], stages=iter(["reference"]), recipes=RECIPES[:2])
+    *kept, (kind, _) = Journal(store).read()
+    assert repr(kept) == repr(before)
+    assert kind == "rows", "which rows the runs were made on is noted once"
     size = store.stat().st_size
     build(store, tasks=TASKS[:1], stages=iter(["reference"]), recipes=RECIPES[:2])
     assert store.stat().st_size == size

@@ -28,6 +28,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "failed": {"task": TASK, "recipe": KEY, "seed": 3, "tier": 0, "reason": "it crashed"},
     "profile": {"task": TASK, "tier": 16, "seed": 3, "profile": PROFILE},
     "stage": {"stage": "reference", "total": 5, "began": 1.7e9},
+    "rows": {"dataset": "wine", "rows": "0" * 64},
     "seeding": {"records": 5},
     "seeded": {"records": 5},
 }
@@ -64,6 +65,7 @@ BAD = [
     ("profile", {"profile": {"missing": {"\ud800": "b"}}}, "profile.missing."),
     ("profile", {"profile": {"device": 5}}, "profile.device: "),
     ("profile", {"task": "zebra-1"}, "not of this release"),
+    ("rows", {"rows": 5}, "rows: "), ("rows", {"dataset": None}, "dataset: "),
     ("stage", {"total": "x"}, "total: "), ("stage", {"total": NAN}, "total: "),
     ("stage", {"total": -5}, "total: "), ("stage", {"total": 10**30}, "total: "),
     ("stage", {"began": "y"}, "began: "), ("stage", {"began": NAN}, "began: "),

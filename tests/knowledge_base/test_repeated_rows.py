@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from at_hand import on_disk
 
-from knowledge_base.datasets import DATASETS, load, split
+from knowledge_base.datasets import DATASETS, at_hand, load, split
 
 TOKENS = ("text", "molecule", "biology", "recommendation")
 """Modalities whose inputs are tokens."""
@@ -18,7 +17,7 @@ KNOWN = {"fly_coding": 1, "fly_next_base": 1, "wiki_characters": 1, "python_sour
     "name", [row.name for row in DATASETS.values() if row.modality in TOKENS]
 )  # fmt: skip
 def test_no_row_of_tokens_is_in_two_parts(name: str) -> None:
-    if not on_disk(name):
+    if not at_hand(name):
         pytest.skip("its data are not on this machine")
     arrays = load(name)
     assert arrays.vocabulary is not None

@@ -10,12 +10,11 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-from at_hand import on_disk
 from pydantic import ValidationError
 
 from knowledge_base import tasks
 from knowledge_base.data_folder import DataFile
-from knowledge_base.datasets import DATASETS
+from knowledge_base.datasets import DATASETS, at_hand
 from knowledge_base.families import FAMILIES, Signature, build_model, families_for
 from knowledge_base.graph import Graph
 from knowledge_base.partition import NUMBERS, Splits, split
@@ -125,7 +124,7 @@ def test_unknown_names_and_wrong_rows() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("row", [row for row in ROWS if row not in OFFLINE], ids=lambda r: r.name)
 def test_a_row_whose_data_are_here_trains_a_step(row: TaskRow) -> None:
-    if not on_disk(row.dataset):
+    if not at_hand(row.dataset):
         pytest.skip("its data are not on this machine")
     task = make_task(row)
     assert task.test is not None
