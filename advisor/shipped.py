@@ -1,30 +1,24 @@
-"""The meta-models as files: JSON for the Gaussian and the facts, text for LightGBM if needed."""
+"""The meta-models that advice rests on: fitted for every tier, found in a folder, and loaded."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from advisor import meta_model
 from advisor.candidate_pool import fit_pool
-from advisor.features import VERSION, feature_names, optimizer_names
-from advisor.fitted_file import damaged, missing, of_another, read_fitted
-from advisor.gaussian import OutcomeGaussian
-from advisor.knowledge import Knowledge, load_knowledge
+from advisor.knowledge import load_knowledge
 from advisor.meta_model import MetaModel
+from advisor.model_file import MODEL, has_model, read_model, write_model
 from advisor.times import fit_times
 from knowledge_base.store import SHIPPED, load_profiles, load_recipes, load_runs
 from knowledge_base.tasks import task_rows
 from probes.errors import UserError, unknown_name
-from probes.files import write_text
 from probes.measures.base import TIERS
 from probes.profile import FACTS_ONLY, Profile
 from probes.recipe.method import Kind
@@ -32,16 +26,11 @@ from probes.recipe.prices import model_like, relative_seconds, shipped_prices
 from probes.recipe.schema import Recipe
 from probes.task import Prepared
 
-if TYPE_CHECKING:
-    import lightgbm
-
 FOLDER = Path(__file__).parent / "data"
 _WELL_KNOWN = 0.9
 """Share of tasks that must have a profile of a tier for advice to rest on that tier."""
 ENOUGH_RUNS = 30
 """Runs of an optimizer from which its times in the knowledge base are preferred to the prices."""
-_SCHEMA = 2
-_MODEL = "a fitted meta-model"
 
 
 @dataclass(frozen=True)
@@ -125,7 +114,11 @@ def fit_shipped(
             fit_pool(known, target)
         # LightGBM's share is chosen once: what it is worth differs less by tier than by chance
         start, weights = model.gaussian.parameters, (model.weight,)
-        _write(model, known, seconds, target)
+        ranges = {
+            row.name: scale.log_range
+            for row, (scale, _) in zip(known.rows, known.scales, strict=True)
+        }
+        write_model(model, seconds, ranges, target)
         summary[str(tier)] = {
             "tasks": len(model.names), "recipes": len(model.recipes),
             "lightgbm_weight": model.weight,
@@ -169,7 +162,7 @@ def fitted_tiers(folder: Path = FOLDER) -> tuple[int, ...]:
     """
     found = _tiers_in(folder)
     if not found:
-        raise UserError(_MODEL, f"none in {folder}", "run advisor kb fit")
+        raise UserError(MODEL, f"none in {folder}", "run advisor kb fit")
     return found
 
 
@@ -180,44 +173,12 @@ def lacking_tiers(folder: Path) -> tuple[int, ...]:
 
 def _tiers_in(folder: Path) -> tuple[int, ...]:
     every = (FACTS_ONLY, *TIERS)
-    return tuple(tier for tier in every if (folder / f"meta_model_{tier}.json").exists())
+    return tuple(tier for tier in every if has_model(tier, folder))
 
 
 def tier_within(passes: float, tiers: Iterable[int]) -> int:
     """The largest of these tiers that a number of passes pays for; 0 where it pays for none."""
     return max((tier for tier in tiers if tier <= passes), default=FACTS_ONLY)
-
-
-def _write(model: MetaModel, knowledge: Knowledge, seconds: dict[str, float], folder: Path) -> None:
-    ranges = {
-        row.name: scale.log_range
-        for row, (scale, _) in zip(knowledge.rows, knowledge.scales, strict=True)
-    }
-    data = {
-        "schema": _SCHEMA,
-        "features": VERSION,
-        "columns": feature_names(),
-        "optimizers": optimizer_names(),
-        "tier": model.tier,
-        "gaussian": model.gaussian.to_plain(),
-        "weight": model.weight,
-        "low": model.low,
-        "high": model.high,
-        "floor": model.floor,
-        "recipes": [recipe.plain() for recipe in model.recipes],
-        "portfolio": model.portfolio,
-        "names": list(model.names),
-        "regrets": np.round(model.regrets, 4).tolist(),
-        "relative_seconds": seconds,
-        "log_ranges": ranges,
-    }
-    boosted = folder / f"booster_{model.tier}.txt"
-    if model.booster is None:
-        boosted.unlink(missing_ok=True)
-    else:
-        write_text(boosted, model.booster.model_to_string())
-    text = json.dumps(data, separators=(",", ":"))
-    write_text(folder / f"meta_model_{model.tier}.json", text + "\n")
 
 
 @lru_cache(maxsize=8)
@@ -227,50 +188,8 @@ def load_shipped(tier: int, folder: Path = FOLDER) -> Loaded:
     Raises:
         UserError: It is not there, is damaged, or was written for other features.
     """
-    path = folder / f"meta_model_{tier}.json"
-    data = read_fitted(path, _MODEL)
-    wanted = {"schema": _SCHEMA, "columns": feature_names(), "optimizers": optimizer_names()}
-    if any(data.get(name) != value for name, value in {**wanted, "features": VERSION}.items()):
-        raise of_another(path, "a meta-model fitted for this release")
-    booster = _booster(folder / f"booster_{tier}.txt") if data.get("weight") else None
-    try:
-        model = _model_of(data, booster)
-        return Loaded(model, data["relative_seconds"], data["log_ranges"], folder)
-    except (KeyError, TypeError, ValueError):
-        raise damaged(path, _MODEL) from None
-
-
-def _model_of(data: dict[str, Any], booster: lightgbm.Booster | None) -> MetaModel:
-    """What ``_write`` wrote; KeyError, TypeError or ValueError where it is none."""
-    regrets = np.asarray(data["regrets"], dtype=np.float64)
-    if regrets.shape != (len(data["names"]), len(data["recipes"])):
-        raise ValueError(f"regrets of shape {regrets.shape}")
-    return MetaModel(
-        tier=data["tier"],
-        gaussian=OutcomeGaussian.from_plain(data["gaussian"]),
-        booster=booster,
-        weight=data["weight"],
-        low=data["low"],
-        high=data["high"],
-        floor=data["floor"],
-        recipes=tuple(Recipe.parse(plain) for plain in data["recipes"]),
-        means=regrets.mean(0),
-        portfolio=data["portfolio"],
-        names=tuple(data["names"]),
-        regrets=regrets,
-    )
-
-
-def _booster(path: Path) -> lightgbm.Booster:
-    """LightGBM's part; imported here, as a quarter of a second is a lot to who needs none."""
-    import lightgbm
-
-    if not path.exists():
-        raise missing(path, _MODEL)
-    try:
-        return lightgbm.Booster(model_file=str(path))
-    except lightgbm.basic.LightGBMError:
-        raise damaged(path, _MODEL) from None
+    model, document = read_model(tier, folder)
+    return Loaded(model, document.relative_seconds, document.log_ranges, folder)
 
 
 def _relative_seconds(folder: Path) -> dict[str, float]:

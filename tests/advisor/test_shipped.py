@@ -1,8 +1,7 @@
-"""Meta-models as files, and the files that are shipped."""
+"""The meta-models of a folder, and those that are shipped."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import synthetic
 import torch
 from torch import nn
 
-from advisor import boosting, meta_model, shipped
+from advisor import shipped
 from advisor.feature_table import TASK_UNITS
 from advisor.knowledge import Knowledge, load_knowledge
 from advisor.meta_model import MetaModel
@@ -47,57 +46,6 @@ def first_places(model: MetaModel, knowledge: Knowledge, profiles: list[int]) ->
     return found
 
 
-def test_save_and_load_give_equal_scores(
-    tmp_path: Path, model: MetaModel, knowledge: Knowledge
-) -> None:
-    shipped._write(model, knowledge, {"adamw": 1.0}, tmp_path)
-    loaded = load_shipped(synthetic.TIER, tmp_path).model
-    assert loaded.names == model.names
-    assert loaded.recipes == model.recipes
-    assert loaded.portfolio == model.portfolio
-    for task, row in enumerate(knowledge.rows):
-        features = dict(zip(TASK_UNITS, knowledge.features[0, task].tolist(), strict=True))
-        args = (features, knowledge.recipes, row.steps, row.batch_size)
-        np.testing.assert_allclose(loaded.scores(*args), model.scores(*args), atol=1e-3)
-        assert loaded.abstains(features) == model.abstains(features)
-
-
-@pytest.fixture
-def corrected(knowledge: Knowledge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MetaModel:
-    """A meta-model with a share of LightGBM's correction, written to the test's folder."""
-    monkeypatch.setattr(boosting, "ROUNDS", 5)
-    model = meta_model.fit(knowledge.part(range(4)), iterations=2, weights=(0.5,))
-    shipped._write(model, knowledge.part(range(4)), {"adamw": 1.0}, tmp_path)
-    return model
-
-
-def test_the_booster_survives_its_file(
-    corrected: MetaModel, tmp_path: Path, knowledge: Knowledge
-) -> None:
-    loaded = load_shipped(synthetic.TIER, tmp_path).model
-    rows = knowledge.pair_rows(0, knowledge.features[0, 0])
-    assert loaded.weight == 0.5
-    assert loaded.booster is not None
-    assert corrected.booster is not None
-    np.testing.assert_array_equal(loaded.booster.predict(rows), corrected.booster.predict(rows))
-
-
-def test_a_missing_booster_is_the_users_error(corrected: MetaModel, tmp_path: Path) -> None:
-    (tmp_path / f"booster_{synthetic.TIER}.txt").unlink()
-    with pytest.raises(UserError, match="advisor kb fit"):
-        load_shipped(synthetic.TIER, tmp_path)
-
-
-def test_a_model_without_lightgbm_leaves_no_booster(
-    corrected: MetaModel, tmp_path: Path, knowledge: Knowledge
-) -> None:
-    plain = dataclasses.replace(corrected, weight=0.0, booster=None)
-    shipped._write(plain, knowledge.part(range(4)), {"adamw": 1.0}, tmp_path)
-    load_shipped.cache_clear()
-    assert load_shipped(synthetic.TIER, tmp_path).model.booster is None
-    assert not list(tmp_path.glob("booster_*"))
-
-
 def test_relative_seconds_and_ranges(models_folder: Path) -> None:
     loaded = load_shipped(synthetic.TIER, models_folder)
     assert loaded.relative_seconds["adamw"] == 1.0
@@ -108,57 +56,6 @@ def test_relative_seconds_and_ranges(models_folder: Path) -> None:
         lowest = min(synthetic.regret(recipe, kind) for recipe in synthetic.recipes())
         whole = np.log(synthetic.UNTRAINED / synthetic.BEST)
         assert span == pytest.approx((1 - lowest) * whole, abs=0.1)
-
-
-@pytest.mark.parametrize("key", ["schema", "columns"])
-def test_models_of_another_release_are_refused(
-    models_folder: Path, tmp_path: Path, key: str
-) -> None:
-    shutil.copytree(models_folder, tmp_path / "old")
-    path = tmp_path / "old" / "meta_model_0.json"
-    data = json.loads(path.read_text())
-    data[key] = 99 if key == "schema" else data[key][:-1]
-    path.write_text(json.dumps(data))
-    with pytest.raises(UserError, match="advisor kb fit"):
-        load_shipped(0, tmp_path / "old")
-
-
-def test_missing_and_torn_models_are_the_users_errors(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="advisor kb fit"):
-        load_shipped(16, tmp_path)
-    (tmp_path / "meta_model_16.json").write_text('{"schema": 1, "colu')
-    with pytest.raises(UserError, match="which is damaged; run advisor kb fit"):
-        load_shipped(16, tmp_path)
-
-
-def test_json_that_is_no_model_is_the_users_error(tmp_path: Path) -> None:
-    (tmp_path / "meta_model_16.json").write_text("[]")
-    with pytest.raises(UserError, match="which is damaged; run advisor kb fit"):
-        load_shipped(16, tmp_path)
-
-
-DAMAGES: list[tuple[str, Any]] = [
-    ("regrets", [[0.5]]), ("gaussian", {}), ("gaussian", None), ("recipes", [{"optimizer": "no"}]),
-    ("names", 3), ("regrets", "GONE"), ("low", "GONE"), ("log_ranges", "GONE"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("key", "value"), DAMAGES)
-def test_a_model_with_a_damaged_part_is_the_users_error(
-    models_folder: Path, tmp_path: Path, key: str, value: Any
-) -> None:
-    data = {**json.loads((models_folder / "meta_model_0.json").read_text()), key: value}
-    if value == "GONE":
-        del data[key]
-    (tmp_path / "meta_model_0.json").write_text(json.dumps(data))
-    with pytest.raises(UserError, match="which is damaged; run advisor kb fit"):
-        load_shipped(0, tmp_path)
-
-
-def test_a_torn_booster_is_the_users_error(corrected: MetaModel, tmp_path: Path) -> None:
-    (tmp_path / f"booster_{synthetic.TIER}.txt").write_text("tree\nversion=")
-    with pytest.raises(UserError, match="txt, which is damaged; run advisor kb fit"):
-        load_shipped(synthetic.TIER, tmp_path)
 
 
 def test_an_unknown_group_to_leave_out_is_refused(base: Path, tmp_path: Path) -> None:
