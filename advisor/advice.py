@@ -106,6 +106,11 @@ class Advice(Answer):
 
         return advice_table(self)
 
+    @property
+    def models(self) -> Path | None:
+        """Folder of the meta-models that it rests on; None where it was read from a file."""
+        return self._models
+
     def attach(self, task: Task, models: Path | None = None) -> Self:
         """Remember the live task, so that ``refine`` needs no argument, and the models' folder."""
         self._task, self._models = task, models

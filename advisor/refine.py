@@ -94,8 +94,9 @@ def refine(
         fresh_seeds: Seeds for each of them.
         min_gain: No further trial is run once one more is expected to lower the best loss (or
             time) by less than this share of it; never before ten trials of the study. 0 runs all.
-        models: Folder of what was fitted on the knowledge base; None for the shipped one. The
-            rule by which trials are ended early is read from there, and what steps take.
+        models: Folder of what was fitted on the knowledge base; None for the one that the advice
+            rests on, or the shipped one where it was read from a file. The rule by which trials
+            are ended early is read from there, and what steps take.
 
     Returns:
         The finalists, best first, and what they cost.
@@ -121,7 +122,7 @@ def refine(
     prepared = task.prepared
     check_same_task(advice, task)
     where, goal = _device(device, advice.task.device), goal_of(advice)
-    folder = models_folder(models)
+    folder = models_folder(advice.models if models is None else models)
     with quiet():
         study = open_study(
             storage, study_name(task, advice.task, goal), seed, load_allowance(folder)

@@ -13,6 +13,7 @@ import torch
 from image_cnn import task as make_task
 
 from advisor import Recipe, Run, Task, recommend
+from advisor.curve_fit import fit_curves
 from advisor.shipped import fit_shipped
 
 FOLDER = Path("demo_output")
@@ -38,6 +39,7 @@ def main() -> None:
 
     print("fitting meta-models that have never seen the digits ...", flush=True)
     fit_shipped(folder=FOLDER / "models", tiers=(0, 16, 64), without=("digits",))
+    fit_curves(folder=FOLDER / "models", without=("digits",))
     advice = recommend(
         task, budget="10%", models=FOLDER / "models", progress=lambda line: print(" ", line)
     )

@@ -80,6 +80,8 @@ def test_the_numbers_of_the_pruning_rule_come_with_the_models(tmp_path: Path) ->
     slow = GOOD.with_(optimizer={"name": "sgd", "lr": 1e-3})
     advice, task = make_advice(GOOD, CLIPPED, slow), make_task()
     assert refine(advice, task, trials=14, models=tmp_path, **SMALL).pruned == 0
+    advice.attach(task, tmp_path)
+    assert advice.refine(trials=14).pruned == 0, "the folder that the advice rests on"
     (tmp_path / FILE).write_text("{}")
     load_allowance.cache_clear()
     with pytest.raises(UserError, match="advisor kb fit"):
