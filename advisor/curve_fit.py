@@ -20,7 +20,6 @@ import numpy.typing as npt
 from advisor.curves import (
     FILE,
     FINISHED,
-    FOLDER,
     SCHEMA,
     SHARES,
     Allowance,
@@ -30,6 +29,7 @@ from advisor.curves import (
     load_allowance,
     scale_of,
 )
+from advisor.fitted_file import FOLDER
 from knowledge_base.ladders import ladder_rows
 from knowledge_base.store import SHIPPED, load_recipes, load_runs
 from knowledge_base.tasks import task_rows

@@ -21,11 +21,10 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
-from advisor.fitted_file import damaged, of_another, read_fitted
+from advisor.fitted_file import FOLDER, damaged, of_another, read_fitted
 from knowledge_base.regret import Scale
 from probes.recipe.choice import ScheduleChoice
 
-FOLDER = Path(__file__).parent / "data"
 FILE = "curves.json"
 SCHEMA = 1
 SHARES = (0.2, 0.65)

@@ -12,6 +12,7 @@ from typing import Any
 
 from advisor import meta_model
 from advisor.candidate_pool import fit_pool
+from advisor.fitted_file import FOLDER, remedy
 from advisor.knowledge import load_knowledge
 from advisor.meta_model import MetaModel
 from advisor.model_file import MODEL, has_model, read_model, write_model
@@ -26,7 +27,6 @@ from probes.recipe.prices import model_like, relative_seconds, shipped_prices
 from probes.recipe.schema import Recipe
 from probes.task import Prepared
 
-FOLDER = Path(__file__).parent / "data"
 _WELL_KNOWN = 0.9
 """Share of tasks that must have a profile of a tier for advice to rest on that tier."""
 ENOUGH_RUNS = 30
@@ -162,7 +162,7 @@ def fitted_tiers(folder: Path = FOLDER) -> tuple[int, ...]:
     """
     found = _tiers_in(folder)
     if not found:
-        raise UserError(MODEL, f"none in {folder}", "run advisor kb fit")
+        raise UserError(MODEL, f"none in {folder}", remedy(folder))
     return found
 
 

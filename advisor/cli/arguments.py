@@ -252,8 +252,8 @@ def add_models(parser: Parser) -> None:
     """The --models option; what the folder holds is checked when it is read."""
     parser.add_argument(
         "--models", metavar="DIR", action=Checked, check=path,
-        help="a folder of meta-models of your own, as advisor.shipped.fit_shipped and "
-        "advisor.curve_fit.fit_curves write them (default: the shipped ones)",
+        help="a folder of meta-models of your own, as advisor kb fit --out writes them (default: "
+        "the shipped ones)",
     )  # fmt: skip
 
 

@@ -36,7 +36,12 @@ def add(commands: arg.Commands) -> None:
     kb_findings.add(below)
     fit = below.add_parser(
         "fit", help="train the shipped meta-model anew",
-        description="Trains the meta-model on the packed knowledge base and writes it there.",
+        description="Trains the meta-model, and the rule that ends trials, on the shipped "
+        "knowledge base and writes them beside it, or to a folder of your own for --models.",
+    )  # fmt: skip
+    fit.add_argument(
+        "--out", metavar="DIR", action=arg.Checked, check=_folder,
+        help="write them there (default: the package)",
     )  # fmt: skip
     arg.add_json(fit)
     fit.set_defaults(run=run_fit)
@@ -233,8 +238,8 @@ def run_fit(chosen: argparse.Namespace) -> str:
     from advisor.curve_fit import fit_curves
     from advisor.shipped import fit_shipped
 
-    summary = fit_shipped(report=say)
-    fit_curves()
+    summary = fit_shipped(folder=chosen.out, report=say)
+    fit_curves(folder=chosen.out)
     if chosen.json:
         return json_text(summary)
     return columns([[name, _cell(value)] for name, value in summary.items()])
@@ -282,7 +287,7 @@ def _store(text: str) -> Path:
 def _folder(text: str) -> Path:
     path = arg.path(text)
     if os.path.exists(path) and not os.path.isdir(path):
-        raise UserError("a folder to pack into", f"{path}, which is a file", "give another path")
+        raise UserError("a folder to write into", f"{path}, which is a file", "give another path")
     return arg.place_to_make(path)
 
 

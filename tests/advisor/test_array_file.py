@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from advisor.array_file import Arrays, read_arrays, write_arrays
 from advisor.curves import FILE, load_allowance
+from advisor.fitted_file import FOLDER
 from probes.errors import UserError
 
 
@@ -36,13 +37,17 @@ def test_the_words_are_ours(tmp_path: Path, content: bytes) -> None:
         read_arrays(tmp_path / "a.npz", "numbers", _sum)
     path = tmp_path / "a.npz"
     assert str(error.value) == (
-        f"expected numbers, got {path}, which is damaged; run advisor kb fit"
+        f"expected numbers, got {path}, which is damaged; run advisor kb fit --out {tmp_path}"
     )
 
 
 def test_a_missing_file_is_told_apart(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"got no .*a\.npz; run advisor kb fit"):
         read_arrays(tmp_path / "a.npz", "numbers", _sum)
+    with pytest.raises(UserError, match=r"no .*a\.npz; run advisor kb fit$"):
+        read_arrays(FOLDER / "a.npz", "numbers", _sum)
+    with pytest.raises(UserError, match=r"fit --out '.*of my own'$"):
+        read_arrays(tmp_path / "of my own" / "a.npz", "numbers", _sum)
     with pytest.raises(UserError, match="Is a directory"):
         read_arrays(tmp_path, "numbers", _sum)
 

@@ -12,8 +12,9 @@ import synthetic
 from advisor import candidate_pool as pools
 from advisor.candidate_pool import FILE, SIZE, fit_pool, load_pool, near_the_best
 from advisor.features import recipe_matrix
+from advisor.fitted_file import FOLDER
 from advisor.knowledge import Knowledge
-from advisor.shipped import FOLDER, fitted_tiers, load_shipped
+from advisor.shipped import fitted_tiers, load_shipped
 from probes.errors import UserError
 from probes.recipe.schema import Recipe
 

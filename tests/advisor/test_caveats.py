@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset, WeightedRandomSampler
 
 from advisor.caveats import constant_targets, lacking_tier
-from advisor.shipped import FOLDER
+from advisor.fitted_file import FOLDER
 from probes.task import Task
 
 COUNT = 200

@@ -17,10 +17,10 @@ from torch import nn
 
 from advisor import shipped
 from advisor.feature_table import TASK_UNITS
+from advisor.fitted_file import FOLDER
 from advisor.knowledge import Knowledge, load_knowledge
 from advisor.meta_model import MetaModel
 from advisor.shipped import (
-    FOLDER,
     fit_shipped,
     fitted_tiers,
     known_tiers,

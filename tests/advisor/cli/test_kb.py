@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 from user_files import CommandLine
@@ -190,6 +191,31 @@ def test_a_build_packs_into_no_folder_of_somebody_else(advisor: CommandLine) -> 
     assert "mine with a manifest.json that it did not write" in answer.err
     assert (folder / "manifest.json").read_text() == "{}"
     assert not (advisor.folder / "j.log").exists(), "refused before anything is trained"
+
+
+def test_models_are_fitted_into_the_package_or_a_folder(
+    advisor: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, Path | None]] = []
+
+    def fit_shipped(folder: Path | None, report: object) -> dict[str, object]:
+        asked.append(("models", folder))
+        return {"0": {"tasks": 3}}
+
+    def fit_curves(folder: Path | None) -> None:
+        asked.append(("curves", folder))
+
+    monkeypatch.setattr("advisor.shipped.fit_shipped", fit_shipped)
+    monkeypatch.setattr("advisor.curve_fit.fit_curves", fit_curves)
+    answer = advisor("kb", "fit", "--out", "own/models", "--json")
+    assert (answer.status, json.loads(answer.out)) == (0, {"0": {"tasks": 3}})
+    assert advisor("kb", "fit").status == 0
+    own = Path("own/models")
+    assert asked == [("models", own), ("curves", own), ("models", None), ("curves", None)]
+    (advisor.folder / "a_file").write_text("")
+    refused = advisor("kb", "fit", "--out", "a_file")
+    assert (refused.status, len(asked)) == (2, 4)
+    assert "a_file, which is a file" in refused.err
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 from user_files import CommandLine
 
 from advisor.advice import Advice
-from advisor.shipped import FOLDER
+from advisor.fitted_file import FOLDER
 from advisor.tuned import Tuned
 
 pytestmark = pytest.mark.slow
@@ -73,8 +73,8 @@ def test_models_of_ones_own(advisor: CommandLine) -> None:
     (torn / "curves.json").write_text("torn")
     damaged = advisor(*words, "--models", "torn")
     assert (damaged.status, damaged.out) == (2, "")
-    assert "curves.json, which is damaged; run advisor kb fit" in damaged.err
+    assert "curves.json, which is damaged; run advisor kb fit --out torn\n" in damaged.err
     (torn / "candidates.npz").write_bytes(b"torn")
     damaged = advisor(*RECOMMEND, "--models", "torn")
     assert (damaged.status, damaged.out) == (2, "")
-    assert "candidates.npz, which is damaged; run advisor kb fit" in damaged.err
+    assert "candidates.npz, which is damaged; run advisor kb fit --out torn\n" in damaged.err
