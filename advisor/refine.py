@@ -124,9 +124,8 @@ def refine(
     where, goal = _device(device, advice.task.device), goal_of(advice)
     folder = models_folder(advice.models if models is None else models)
     with quiet():
-        study = open_study(
-            storage, study_name(task, advice.task, goal), seed, load_allowance(folder)
-        )
+        name = study_name(task, advice.task, goal, device=where, models=folder)
+        study = open_study(storage, name, seed, load_allowance(folder))
         # a study goes on in the space it began with, also when new probes ranked otherwise
         if "ranking" not in study.user_attrs:
             study.set_user_attr("ranking", [recipe.plain() for recipe in top])

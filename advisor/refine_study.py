@@ -16,8 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from advisor.fitted_file import FOLDER
 from advisor.pruning import make_pruner
+from advisor.shipped import load_shipped
 from probes.errors import UserError, shown
+from probes.profile import FACTS_ONLY
 from probes.recipe.schema import Recipe
 from probes.sandbox import sandbox
 from probes.task import Task
@@ -58,17 +61,22 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(before)
 
 
-def study_name(task: Task, facts: TaskFacts, goal: Goal | None = None) -> str:
+def study_name(
+    task: Task, facts: TaskFacts, goal: Goal | None = None, *, device: str = "cpu",
+    models: Path = FOLDER,
+) -> str:  # fmt: skip
     """The task's name and a fingerprint of what makes its losses comparable.
 
     That is the data's size, loss, batch size, budget, and the shapes of the model's parameters;
     not the device, nor what the probes measured. Times to a target are compared with those to the
-    same target alone.
+    same target alone, and by the same predicted times of steps, which rest on device and models.
 
     Args:
         task: The task.
         facts: Its facts, as the advice has them.
         goal: What the values are; None for goal "best".
+        device: Where it is trained.
+        models: Folder of the meta-models.
     """
     prepared = task.prepared
     with sandbox(task.train, task.validation, task.test):
@@ -83,6 +91,7 @@ def study_name(task: Task, facts: TaskFacts, goal: Goal | None = None) -> str:
     }
     if goal is not None and goal.name != "best":
         known["goal"] = [goal.name, goal.target]
+        known["step_times"] = load_shipped(FACTS_ONLY, models).step_times(device)
     text = json.dumps(known, sort_keys=True)
     return f"{task.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 

@@ -65,6 +65,19 @@ class Loaded:
             known *= relative_seconds(name, device, model, kind)
         return known * (recipe.batch_size or prepared.batch_size) / prepared.batch_size
 
+    def step_times(self, device: str) -> dict[str, Any]:
+        """All times that ``step_ratio`` rests on, as JSON data: with others its ratios differ.
+
+        Args:
+            device: "cpu", "cuda:0", ...; its number makes no difference.
+        """
+        priced = shipped_prices().section(device)
+        return {
+            "device": device.partition(":")[0],
+            "known": self.relative_seconds,
+            "priced": None if priced is None else priced.model_dump(mode="json"),
+        }
+
 
 def _parts(recipe: Recipe) -> list[tuple[Kind, str]]:
     """What a recipe adds to an optimizer's step."""

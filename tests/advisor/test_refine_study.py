@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,9 +23,12 @@ from refine_cases import (
 )
 
 from advisor import refine_study
+from advisor.fitted_file import FOLDER
+from advisor.goal import Goal
 from advisor.refine import refine
 from advisor.refine_space import Neighbourhood
 from advisor.refine_study import open_study, study_name
+from advisor.shipped import load_shipped
 from probes.errors import UserError
 
 pytestmark = WHOLE_SEARCHES
@@ -70,6 +75,29 @@ def test_new_advice_joins_the_study_it_finds(storage: str) -> None:
     assert third.user_attrs["recipe"]["key"] == ODD.key
     assert third.params == {}  # the space the study began with does not hold it
     assert any(one.recipe == ODD for one in tuned.ranking)
+
+
+def test_times_by_other_models_or_on_another_device_are_of_another_study(tmp_path: Path) -> None:
+    task, own = make_task(), tmp_path / "meta_model_0.json"
+    facts, soonest = make_advice(GOOD).task, Goal("fastest", 0.9)
+    shutil.copy(FOLDER / own.name, own)
+    name = study_name(task, facts, soonest)
+    assert study_name(task, facts, soonest, models=tmp_path) == name, "the same times"
+    data = json.loads(own.read_text())
+    data["relative_seconds"]["muon"] *= 2
+    own.write_text(json.dumps(data))
+    load_shipped.cache_clear()
+    others = [
+        study_name(task, facts, soonest, models=tmp_path),
+        study_name(task, facts, soonest, device="cuda"),
+        study_name(task, facts, Goal("fastest", 0.8)),
+        study_name(task, facts),
+    ]
+    assert len({name, *others}) == 5
+    cards = (study_name(task, facts, soonest, device=f"cuda:{card}") for card in range(2))
+    assert set(cards) == {others[1]}
+    best = Goal("best", None)
+    assert study_name(task, facts, best, device="cuda", models=tmp_path) == others[3]
 
 
 @pytest.mark.parametrize("owned", [False, True])
