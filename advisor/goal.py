@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import numbers
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,11 +14,6 @@ from advisor.shipped import Loaded
 from advisor.wording import target_in_words
 from probes.errors import UserError, unknown_name
 from probes.profile import Profile
-from probes.recipe.schema import Recipe
-from probes.task import Prepared
-
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20,
-          "GIB": 2**30}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,22 +53,6 @@ def _loss(target: object) -> float:
     return value
 
 
-def parse_memory(memory: int | str | None) -> int | None:
-    """Bytes, from a number or a text such as "2GB".
-
-    Raises:
-        UserError: Anything else.
-    """
-    if memory is None:
-        return None
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(memory))
-    size = _UNITS.get(match[2].upper()) if match else None
-    whole = not isinstance(memory, bool)
-    if not whole or match is None or size is None or not 0 < float(match[1]) < math.inf:
-        raise UserError("max_memory as bytes or a text such as 2GB", repr(memory), "change it")
-    return int(float(match[1]) * size)
-
-
 def wanted_level(
     goal: Goal, profile: Profile, loaded: Loaded, similarity: Matrix
 ) -> tuple[float | None, str]:
@@ -87,41 +64,6 @@ def wanted_level(
         return None, target_in_words(None)
     level = _regret_of(goal.target, profile, loaded, similarity)
     return level, f"{target_in_words(goal.target)} (regret {level:.2f} on similar tasks)"
-
-
-def order_by_seconds(
-    recipes: Sequence[Recipe], shares: Matrix, loaded: Loaded, prepared: Prepared, profile: Profile
-) -> list[int]:
-    """The order of recipes by predicted seconds to the target, soonest first.
-
-    Args:
-        recipes: The recipes.
-        shares: (n,) predicted shares of the budget's passes until the target.
-        loaded: Knows what an optimizer's step costs.
-        prepared: The task.
-        profile: Of the task: the model and the device.
-    """
-    seconds = [
-        share * seconds_a_pass(recipe, loaded, prepared, profile)
-        for share, recipe in zip(shares, recipes, strict=True)
-    ]
-    return [int(i) for i in np.argsort(seconds, kind="stable")]
-
-
-def seconds_a_pass(recipe: Recipe, loaded: Loaded, prepared: Prepared, profile: Profile) -> float:
-    """Predicted wall time of a pass by a recipe over that of one by AdamW.
-
-    A pass is one over a batch of the task's size, so a recipe with smaller batches, or with several
-    passes a step, pays for as many samples as any other.
-
-    Args:
-        recipe: The recipe.
-        loaded: Knows what an optimizer's step costs.
-        prepared: The task.
-        profile: Of the task: the model and the device.
-    """
-    size = (recipe.batch_size or prepared.batch_size) / prepared.batch_size
-    return loaded.step_ratio(recipe, prepared, profile) / (recipe.passes_per_step * size)
 
 
 def _regret_of(target: float, profile: Profile, loaded: Loaded, similarity: Matrix) -> float:

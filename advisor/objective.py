@@ -132,8 +132,8 @@ class TimeToTarget:
         target: The validation loss.
         steps: The task's budget in batches.
         batch_size: The task's.
-        a_pass: Predicted wall time of a pass by a recipe over that by AdamW; a smaller batch takes
-            no less time a step.
+        a_pass: Predicted wall time of a pass by a recipe over that by AdamW
+            (``advisor.step_time``).
     """
 
     target: float

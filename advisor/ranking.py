@@ -12,9 +12,10 @@ from advisor.candidate_pool import load_pool
 from advisor.candidates import Applicable, applicable
 from advisor.evidence import evidence, nearest_reference
 from advisor.features import Matrix, recipe_matrix, task_features
-from advisor.goal import Goal, order_by_seconds, wanted_level
+from advisor.goal import Goal, wanted_level
 from advisor.meta_model import MetaModel
 from advisor.shipped import Loaded
+from advisor.step_time import order_by_seconds
 from advisor.times import load_times
 from probes.errors import UserError
 from probes.profile import Profile

@@ -13,7 +13,8 @@ from torch import nn
 from advisor.advice import Advice, ProbeCost
 from advisor.budget import parse_budget
 from advisor.caveats import constant_targets, lacking_tier
-from advisor.goal import parse_goal, parse_memory
+from advisor.goal import parse_goal
+from advisor.memory import parse_memory
 from advisor.profiling import paid_tier, profile_within
 from advisor.race import race
 from advisor.race_run import Left

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from advisor.advice import Advice
-from advisor.goal import Goal, parse_goal, seconds_a_pass
+from advisor.goal import Goal, parse_goal
 from advisor.objective import DIVERGED, EndResult, Objective, TimeToTarget
 from advisor.refine_finals import try_training
 from advisor.shipped import load_shipped
+from advisor.step_time import seconds_a_pass
 from knowledge_base.reference import COPIED
 from probes.errors import UserError
 from probes.profile import FACTS_ONLY, Profile
@@ -87,12 +88,7 @@ def objective_of(
 
     @cache
     def a_pass(recipe: Recipe) -> float:
-        # how much sooner a step by a smaller batch is done, if at all, depends on the machine: what
-        # is not known may not look like speed, or halving the batch would always win
-        size = recipe.batch_size or prepared.batch_size
-        return seconds_a_pass(recipe, loaded, prepared, profile) * max(
-            prepared.batch_size / size, 1.0
-        )
+        return seconds_a_pass(recipe, loaded, prepared, profile)
 
     objective = TimeToTarget(target, prepared.steps, prepared.batch_size, a_pass)
     return objective, origin, passes
