@@ -11,7 +11,7 @@ from torch import Tensor
 from probes.data import IndexedSamples, Samples
 from probes.errors import UserError
 from probes.losses import LOSSES
-from probes.measures.data_facts import MAX_SAMPLES
+from probes.measures.data_facts import MAX_SAMPLES, known_length
 from probes.objective import split
 from probes.sandbox import sandbox
 from probes.task import Task
@@ -24,8 +24,8 @@ def constant_targets(task: Task, seed: int = 0) -> str | None:
     """Says that every training target is the same, so that there is nothing to learn; else None.
 
     All samples that are in memory are looked at, in a random order up to the first that differs;
-    of others 1,024 at most. A training step or loss of the user's own may not look at targets, and
-    is taken at its word.
+    of others 1,024 at most, and then it says no more than that. A training step or loss of the
+    user's own may not look at targets, and is taken at its word.
 
     Args:
         task: The task.
@@ -45,10 +45,14 @@ def constant_targets(task: Task, seed: int = 0) -> str | None:
     if first is None or seen < 2:
         return None
     value = f"{first.item():g}" if first.numel() == 1 else "the same"
-    return (
-        f"all of {seen} training targets looked at are {value}: any recipe can learn that, and "
-        "this order tells nothing (was the data cut from a sorted set?)"
-    )
+    told = f"all of {seen:,} training targets looked at are {value}"
+    length = known_length(prepared.train)
+    if seen < MAX_SAMPLES if length is None else seen >= length:
+        return (
+            f"{told}: any recipe can learn that, and this order tells nothing (was the data cut "
+            "from a sorted set?)"
+        )
+    return f"{told}; a rare class may be among the others"
 
 
 def _targets(samples: Samples, batch_size: int, seed: int) -> Iterator[Tensor]:

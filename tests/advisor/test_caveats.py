@@ -76,7 +76,23 @@ def test_few_rows_of_a_data_set_are_read() -> None:
     assert varied.read - before <= 64
     same = Rows(ONES, times=50)
     task = Task(nn.Linear(4, 3), (same, same), steps=4, batch_size=8)
-    assert "all of 1024 " in (constant_targets(task) or "")
+    told = "all of 1,024 training targets looked at are 1; a rare class may be among the others"
+    assert constant_targets(task) == told
+
+
+def test_a_rare_class_is_found_or_said_to_be_possible() -> None:
+    class Rare(Rows):
+        def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+            return INPUTS[index % COUNT], self.targets[index]
+
+    told = []
+    for place in range(0, 2000, 100):
+        targets = torch.ones(2000, dtype=torch.long)
+        targets[place] = 0
+        rows = Rare(targets)
+        told.append(constant_targets(Task(nn.Linear(4, 3), (rows, rows), steps=4, batch_size=8)))
+    assert {None} < set(told)
+    assert all(one is None or one.endswith("a rare class may be among the others") for one in told)
 
 
 def test_batches_of_a_loader_are_looked_at() -> None:
