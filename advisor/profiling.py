@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from advisor.budget import Budget
 from advisor.goal import Goal
@@ -19,11 +20,26 @@ ENOUGH = 0.1
 """Share of one full training that is enough for a profile where races could take the rest."""
 
 
+class Probed(NamedTuple):
+    """What probing found and cost.
+
+    Attributes:
+        profile: The profile.
+        passes: All passes spent on the way.
+        next_passes: Passes that a further probe could have taken after it, where the budget is in
+            seconds: as many as the measured time of one says that fit; else None.
+    """
+
+    profile: Profile
+    passes: float
+    next_passes: float | None = None
+
+
 def profile_within(
     task: Task, limit: Budget, tiers: Sequence[int], goal: Goal, device: str, seed: int,
     begin: float, say: Callable[[str], None],
-) -> tuple[Profile, float]:  # fmt: skip
-    """The profile that the budget pays for, and all passes spent on the way.
+) -> Probed:  # fmt: skip
+    """The profile that the budget pays for, and what it cost.
 
     Only tiers that the meta-model knows are taken: a longer probe than any known task had would
     cost passes and tell nothing. Seconds are spent by climbing the tiers while the next one is
@@ -47,13 +63,13 @@ def profile_within(
         profile = take_profile(task, tier=FACTS_ONLY, seed=seed, device=device)
         if goal.target is not None:
             profile = _with_untrained_loss(task, profile, seed, device)
-        return profile, profile.passes
+        return Probed(profile, profile.passes)
     if limit.share is not None:
         allowed = passes_for_profile(limit.share * steps, steps, tiers, lambda: least_passes(task))
         tier = tier_within(allowed, tiers)
         say(_saying(tier, allowed))
         profile = take_profile(task, tier=tier, seed=seed, device=device)
-        return profile, profile.passes
+        return Probed(profile, profile.passes)
     assert limit.seconds is not None  # noqa: S101 - a budget is one of the two
     profile, spent = take_profile(task, tier=FACTS_ONLY, seed=seed, device=device), 0.0
     spent += profile.passes
@@ -62,32 +78,43 @@ def profile_within(
     for tier in tiers:
         if tier == FACTS_ONLY:
             continue
-        left = limit.seconds - (time.perf_counter() - begin)
-        if tier * per_pass > left or tier > max(steps // 2, TIERS[0]):
+        if tier > _passes_left(limit.seconds, begin, per_pass, steps):
             break
         say(_saying(tier, tier))
         profile = take_profile(task, tier=tier, seed=seed, device=device)
         spent += profile.passes
         per_pass = profile.seconds / max(profile.passes, 1.0)
-    return profile, spent
+    return Probed(profile, spent, _passes_left(limit.seconds, begin, per_pass, steps))
 
 
-def paid_tier(task: Task, limit: Budget, tiers: Sequence[int], goal: Goal) -> int:
+def _passes_left(seconds: float, begin: float, per_pass: float, steps: int) -> float:
+    """Passes that the next probe may take: what fits, and at most half of a training.
+
+    Args:
+        seconds: The whole budget.
+        begin: When it began.
+        per_pass: Measured wall time of a pass.
+        steps: Passes of one full training.
+    """
+    left = seconds - (time.perf_counter() - begin)
+    return min(left / max(per_pass, 1e-9), max(steps // 2, TIERS[0]))
+
+
+def paid_tier(task: Task, limit: Budget, tiers: Sequence[int], goal: Goal, probed: Probed) -> int:
     """The largest of some tiers that ``profile_within`` would take if it were fitted.
-
-    Of a budget in seconds it is the largest that could be tried, however long a pass takes.
 
     Args:
         task: What would be measured.
         limit: The whole budget.
         tiers: Tiers to choose from.
         goal: With "fastest" it is always 0.
+        probed: What was measured: of a budget in seconds it tells what was left to go on with.
     """
     steps = task.prepared.steps
     if goal.name == "fastest":
         return FACTS_ONLY
     if limit.share is None:
-        return tier_within(max(steps // 2, TIERS[0]), tiers)
+        return tier_within(probed.next_passes or 0.0, tiers)
     passes = limit.share * steps
     return tier_within(passes_for_profile(passes, steps, tiers, lambda: least_passes(task)), tiers)
 

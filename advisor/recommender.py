@@ -97,7 +97,8 @@ def recommend(
     prepared = task.prepared
     for note in prepared.notes:
         say(note)
-    profile, passes = profile_within(task, limit, tiers, aim, where, seed, begin, say)
+    probed = profile_within(task, limit, tiers, aim, where, seed, begin, say)
+    profile, passes = probed.profile, probed.passes
     seconds = time.perf_counter() - begin
     loaded = load_shipped(profile.tier, folder)
     say(f"ranking with what {len(loaded.model.names)} known tasks say")
@@ -106,10 +107,11 @@ def recommend(
     left = Left.of(limit, prepared.steps, passes, begin)
     raced = race(task, ranked, aim, loaded.model, profile, left, seed=seed, say=say)
     ranked, passes, seconds = raced[0], passes + raced[1], seconds + raced[2]
+    paid = paid_tier(task, limit, lacking_tiers(folder), aim, probed)
     caveats = [
         caveat
         for caveat in (
-            lacking_tier(profile.tier, paid_tier(task, limit, lacking_tiers(folder), aim), folder),
+            lacking_tier(profile.tier, paid, folder),
             constant_targets(task, seed),
         )
         if caveat is not None

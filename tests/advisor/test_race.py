@@ -289,7 +289,7 @@ def test_races_are_left_what_they_need_and_the_soonest_waits_for_no_probe(
 ) -> None:
     task = Task(nn.Linear(5, 3), (INPUTS, CLASSES), steps=140, batch_size=BATCH)
     limit, say = Budget(1.0, None), [].append
-    profile = profile_within(task, limit, (0, 16, 64), Goal(goal, None), "cpu", 0, 0.0, say)[0]
+    profile = profile_within(task, limit, (0, 16, 64), Goal(goal, None), "cpu", 0, 0.0, say).profile
     assert profile.tier == tier
 
 

@@ -335,7 +335,12 @@ def test_a_folder_that_lacks_a_tier_says_so(
     assert f"{folder} has no meta_model_16.json" in advice.reason
     assert any("meta_model_16.json" in line for line in said)
     assert "16.json" in ask(net(), (INPUTS, CLASSES), batch_size=BATCH, budget="60s").reason
-    for harmless in ({"budget": "5%"}, {"goal": "fastest"}, {"models": models_folder}):
+    for harmless in (
+        {"budget": "5%"},
+        {"budget": "0.001s"},
+        {"goal": "fastest"},
+        {"models": models_folder},
+    ):
         settings: dict[str, Any] = {"batch_size": BATCH, **harmless}
         assert ".json" not in ask(net(), (INPUTS, CLASSES), **settings).reason, "none is missed"
 
