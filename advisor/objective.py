@@ -73,9 +73,6 @@ class Objective(Protocol):
     def least(self, recipe: Recipe, step: int) -> float | None:
         """The least value of a run that is not settled at a step; None where it may be any."""
 
-    def pooled(self, values: Sequence[float]) -> float:
-        """One value for runs of one recipe on several seeds."""
-
     def shown(self, value: float) -> str:
         """A value for people."""
 
@@ -105,10 +102,6 @@ class EndResult:
     def least(self, recipe: Recipe, step: int) -> None:
         """It may be any."""
         return
-
-    def pooled(self, values: Sequence[float]) -> float:
-        """The median."""
-        return statistics.median(values)
 
     def shown(self, value: float) -> str:
         """The loss."""
@@ -174,10 +167,6 @@ class TimeToTarget:
         """That of reaching the target now."""
         return _value_of(self._spent(recipe, step))
 
-    def pooled(self, values: Sequence[float]) -> float:
-        """The median, of two in the middle the later: between a time and a miss there is none."""
-        return statistics.median_high(values)
-
     def shown(self, value: float) -> str:
         """The time, or that there is none."""
         time = time_of(value)
@@ -207,6 +196,15 @@ class TimeToTarget:
             "curve_steps": [point.step for point in run.curve], "curve_validation": losses,
         }  # fmt: skip
         return time_to_target(record, self.target, self.steps)
+
+
+def pooled(values: Sequence[float]) -> float:
+    """One value, or loss, for runs of one recipe on several seeds: the median.
+
+    Of two in the middle it is the worse: between a loss and a run that diverged, as between a time
+    and a miss, there is none.
+    """
+    return statistics.median_high(values)
 
 
 def time_of(value: float) -> float | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 
-from advisor.objective import DIVERGED, FAILED, EndResult, Judged, Objective, time_of
+from advisor.objective import DIVERGED, FAILED, EndResult, Judged, Objective, pooled, time_of
 from advisor.pruning import DeadlineWatcher, out_of_time
 from advisor.tuned import Finalist
 from probes.errors import UserError
@@ -62,7 +61,8 @@ def run_finals(
     Seed by seed, so that when the time is up all have been run on the same seeds; the first entry
     is run on one seed whatever the time. A run that fails counts as one that diverged. Values are
     pooled over the seeds that all of the finalists were run on: one at least, and fewer than
-    ``seeds`` where the time was up. Ties keep the order of the entries.
+    ``seeds`` where the time was up. Of those that tie, as where all diverged on half of the seeds,
+    the one whose best runs are better comes first; else they keep the order of the entries.
 
     Args:
         entries: Distinct recipes; the first is the one to beat.
@@ -120,9 +120,10 @@ def run_finals(
 
 def _finalist(
     entry: Entry, runs: Sequence[Judged], errors: Sequence[Exception | None], objective: Objective
-) -> tuple[float, Finalist]:
-    """What an entry's runs are worth together, and what is told of them."""
-    value = objective.pooled([run.value for run in runs])
+) -> tuple[tuple[float, list[float]], Finalist]:
+    """What an entry's runs are worth together and each, and what is told of them."""
+    values = sorted(run.value for run in runs)
+    value = pooled(values)
     losses = [run.loss for run in runs]
     failed = [error for error in errors if error is not None]
     diverged = sum(loss >= DIVERGED for loss in losses) - len(failed)
@@ -131,8 +132,8 @@ def _finalist(
         reason = next(iter(str(failed[0]).splitlines()), type(failed[0]).__name__)
         said.append(f"failed on {len(failed)} of {len(losses)} fresh seeds: {reason}")
     soonest = objective.goal.name == "fastest"
-    return value, Finalist(
-        recipe=entry.recipe, validation=tuple(losses), median=statistics.median(losses),
+    return (value, values), Finalist(
+        recipe=entry.recipe, validation=tuple(losses), median=pooled(losses),
         origin=entry.origin + (f" ({'; '.join(said)})" if said else ""),
         to_target=tuple(run.to_target for run in runs) if soonest else None,
         time=time_of(value) if soonest else None,

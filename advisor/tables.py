@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from advisor.objective import DIVERGED
 from advisor.wording import amount, columns, duration, goal_in_words, size
 
 if TYPE_CHECKING:
@@ -11,8 +12,6 @@ if TYPE_CHECKING:
     from advisor.tuned import Finalist, Tuned
 
 _SHOWN = 3
-FAILED = 1e30
-"""A loss from here on stands for a run that diverged or failed."""
 
 
 def advice_table(advice: Advice) -> str:
@@ -78,7 +77,7 @@ def _times(one: Finalist) -> list[str]:
 
 
 def _loss(value: float) -> str:
-    return amount(value) if value < FAILED else "failed"
+    return amount(value) if value < DIVERGED else "failed"
 
 
 def _task(advice: Advice) -> str:

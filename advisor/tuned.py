@@ -14,7 +14,7 @@ class Finalist(RankedRecipe):
         recipe: The recipe.
         validation: Final validation loss per fresh seed; with goal "fastest" a run ends at the
             target.
-        median: Their median.
+        median: Their median, of an even number the higher of the two in the middle.
         origin: Where it came from ("ranking 1", "trial 17").
         to_target: With goal "fastest", the share of the budget's passes until the target per fresh
             seed, None where it was missed; else None.

@@ -17,6 +17,7 @@ from advisor.objective import (
     EndResult,
     Objective,
     TimeToTarget,
+    pooled,
     time_of,
 )
 from probes.recipe.schema import Recipe
@@ -147,9 +148,11 @@ def test_what_was_given_up_took_at_least_so_long() -> None:
 
 
 def test_seeds_are_pooled() -> None:
-    assert EndResult().pooled([1.0, 2.0, 4.0, 8.0]) == 3.0
-    assert timed().pooled([0.1, 2.5]) == 2.5, "there is no time between a time and a miss"
-    assert timed().pooled([0.1, 0.3, 2.5]) == 0.3
+    assert pooled([2.0, 8.0, 1.0]) == 2.0
+    assert pooled([1.0, 2.0, 4.0, 8.0]) == 4.0
+    assert pooled([0.1, 2.5]) == 2.5, "there is no time between a time and a miss"
+    assert pooled([0.5, DIVERGED, 0.4, DIVERGED]) == DIVERGED, "nor a loss beside none"
+    assert pooled([0.5, DIVERGED, 0.4]) == 0.5
 
 
 @pytest.mark.parametrize(
