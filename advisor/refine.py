@@ -120,8 +120,8 @@ def refine(
     if not top:
         raise UserError("advice with a ranking", "an empty one", "run recommend again")
     prepared = task.prepared
-    check_same_task(advice, task)
     where, goal = _device(device, advice.task.device), goal_of(advice)
+    check_same_task(advice, task, where)
     folder = models_folder(advice.models if models is None else models)
     with quiet():
         name = study_name(task, advice.task, goal, device=where, models=folder)

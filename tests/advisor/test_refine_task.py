@@ -110,5 +110,31 @@ def test_what_changes_neither_model_nor_data_passes() -> None:
 def test_the_sizes_are_those_that_a_profile_measures() -> None:
     task = make_task()
     values = take_profile(task, tier=0).values
-    assert _sizes(task) == {name: values[name] for name in _sizes(task)}
-    assert len(_sizes(task)) == 2
+    sizes = _sizes(task, "cpu")
+    assert sizes == {name: values[name] for name in sizes}
+    assert len(sizes) == 2
+
+
+class Growing(nn.Module):
+    """Makes its last layer when it sees its first batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(5, 8)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        hidden = self.first(inputs).relu()
+        if not hasattr(self, "last"):
+            self.last = nn.Linear(8, 3)
+        return self.last(hidden)
+
+
+@pytest.mark.parametrize("model", [Growing, Growing()], ids=["callable", "module"])
+def test_layers_made_in_the_first_forward_are_counted_on_both_sides(model: Any) -> None:
+    task = make_task()
+    task.model = model
+    values = take_profile(task, tier=0).values
+    assert values["model.parameters"] == PARAMETERS
+    check_same_task(made_for(PARAMETERS, 5), task)
+    with pytest.raises(UserError, match=f"with {PARAMETERS} parameters of the model"):
+        check_same_task(made_for(PARAMETERS - 27, 5), task)
