@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -11,6 +11,9 @@ from probes.errors import UserError
 from probes.files import as_path, write_text
 from probes.recipe.reading import read_mapping
 from probes.recipe.schema import Recipe
+
+if TYPE_CHECKING:
+    from probes.task import Task
 
 SCHEMA_VERSION = 1
 
@@ -43,6 +46,25 @@ class TaskFacts(Frozen):
     train_samples: int | None
     device: str
     notes: tuple[str, ...] = ()
+
+
+def live_facts(task: Task, device: str) -> TaskFacts:
+    """The facts of a task as it is now.
+
+    Args:
+        task: The task.
+        device: Where it is trained.
+    """
+    from probes.measures.data_facts import known_length  # torch: files are read without
+
+    prepared = task.prepared
+    metric = prepared.objective.metric
+    return TaskFacts(
+        name=task.name, loss=prepared.objective.loss_name,
+        metric=None if metric is None else metric.name, batch_size=prepared.batch_size,
+        steps=prepared.steps, train_samples=known_length(prepared.train), device=device,
+        notes=prepared.notes,
+    )  # fmt: skip
 
 
 class RankedRecipe(Frozen):

@@ -30,9 +30,8 @@ from advisor.curves import (
     scale_of,
 )
 from advisor.fitted_file import FOLDER
-from knowledge_base.ladders import ladder_rows
 from knowledge_base.store import SHIPPED, load_recipes, load_runs
-from knowledge_base.tasks import task_rows
+from knowledge_base.tasks import known_tasks
 from probes.errors import UserError, unknown_name
 from probes.files import write_text
 from probes.recipe.schema import Recipe
@@ -109,7 +108,7 @@ def _tasks_of(tasks: Collection[str], groups: Collection[str]) -> set[str]:
     """
     if not groups:
         return set()
-    rows = {**task_rows(), **task_rows("gpu"), **ladder_rows()}
+    rows = known_tasks()
     group_of = {name: rows[name].group for name in tasks if name in rows}
     for group in groups:
         if group not in group_of.values():

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from advisor.advice import Advice, ProbeCost
+from advisor.answer import live_facts
 from advisor.budget import parse_budget
 from advisor.caveats import constant_targets, lacking_tier
 from advisor.goal import parse_goal
@@ -19,7 +20,6 @@ from advisor.profiling import paid_tier, profile_within
 from advisor.race import race
 from advisor.race_run import Left
 from advisor.ranking import rank
-from advisor.refine_task import live_facts
 from advisor.shipped import fitted_tiers, lacking_tiers, load_shipped, models_folder
 from probes.device import resolve_device
 from probes.errors import UserError

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from advisor.advice import Advice
+from advisor.answer import live_facts
 from advisor.curves import load_allowance
 from advisor.objective import DIVERGED
 from advisor.refine_finals import Entry, run_finals, unused_seeds
@@ -22,7 +23,7 @@ from advisor.refine_study import (
     study_name,
 )
 from advisor.refine_target import goal_of, objective_of
-from advisor.refine_task import check_same_task, live_facts
+from advisor.refine_task import check_same_task
 from advisor.shipped import models_folder
 from advisor.tuned import Tuned
 from probes.counts import seed_number

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 
+from advisor.attempt import try_training
 from advisor.objective import DIVERGED, FAILED, EndResult, Judged, Objective, pooled, time_of
 from advisor.pruning import DeadlineWatcher, out_of_time
 from advisor.tuned import Finalist
@@ -14,7 +14,6 @@ from probes.errors import UserError
 from probes.recipe.schema import Recipe
 from probes.run import Run
 from probes.task import Task
-from probes.training import Watcher, train
 
 
 @dataclass(frozen=True)
@@ -23,21 +22,6 @@ class Entry:
 
     recipe: Recipe
     origin: str
-
-
-def try_training(
-    task: Task, recipe: Recipe, *, seed: int, device: str, watcher: Watcher
-) -> Run | UserError | RuntimeError:
-    """Train once; an error that costs a run but not the search comes back in the run's place.
-
-    That is a recipe that cannot serve the task, and what PyTorch raises during a run, out of memory
-    included. Anything else is raised.
-    """
-    try:
-        return train(task, recipe, seed=seed, device=device, evaluate="validation", watcher=watcher)
-    except (UserError, RuntimeError) as error:
-        traceback.clear_frames(error.__traceback__)  # they hold the model, and its memory
-        return error
 
 
 def unused_seeds(seed: int, used: Iterable[int | None], wanted: int) -> list[int]:

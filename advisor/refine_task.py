@@ -1,13 +1,13 @@
-"""Whether a task is the one that advice was made for, and its facts as they are now."""
+"""Whether a task is the one that advice was made for."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from advisor.answer import TaskFacts
+from advisor.answer import live_facts
 from probes.errors import UserError
 from probes.measures.base import Context
-from probes.measures.data_facts import input_dimensions, known_length
+from probes.measures.data_facts import input_dimensions
 from probes.measures.model_facts import ModelFacts
 from probes.profile import FACTS_ONLY
 from probes.sandbox import sandbox
@@ -22,23 +22,6 @@ _MEASURED = {
     "data.input_dimensions": "numbers an input",
 }
 """What a profile of any tier holds that another model or other data change."""
-
-
-def live_facts(task: Task, device: str) -> TaskFacts:
-    """The facts of a task as it is now.
-
-    Args:
-        task: The task.
-        device: Where it is trained.
-    """
-    prepared = task.prepared
-    metric = prepared.objective.metric
-    return TaskFacts(
-        name=task.name, loss=prepared.objective.loss_name,
-        metric=None if metric is None else metric.name, batch_size=prepared.batch_size,
-        steps=prepared.steps, train_samples=known_length(prepared.train), device=device,
-        notes=prepared.notes,
-    )  # fmt: skip
 
 
 def check_same_task(advice: Advice, task: Task, device: str = "cpu") -> None:

@@ -27,7 +27,7 @@ from refine_cases import (
 )
 from torch import nn
 
-from advisor import refine_finals
+from advisor import attempt
 from advisor.objective import DIVERGED
 from advisor.refine import refine
 from advisor.refine_search import MOVES
@@ -130,13 +130,13 @@ def test_training_goes_on_where_the_advice_was_made(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     devices: list[str] = []
-    plain = refine_finals.train
+    plain = attempt.train
 
     def train(task: Task, recipe: Recipe, *, device: str, **settings: object) -> Run:
         devices.append(device)
         return plain(task, recipe, device="cpu", **settings)
 
-    monkeypatch.setattr(refine_finals, "train", train)
+    monkeypatch.setattr(attempt, "train", train)
     monkeypatch.setattr(sys.modules["advisor.refine"], "check_same_task", lambda *_: None)
     advice = make_advice(GOOD)
     advice = advice.model_copy(update={"task": advice.task.model_copy(update={"device": advised})})

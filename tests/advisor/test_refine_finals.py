@@ -19,7 +19,7 @@ from refine_cases import (
     trials_of,
 )
 
-from advisor import pruning, refine_finals
+from advisor import attempt, pruning
 from advisor.objective import DIVERGED
 from advisor.refine import refine
 from advisor.refine_finals import Entry, run_finals, unused_seeds
@@ -54,14 +54,14 @@ def test_finals_run_on_seeds_that_the_search_did_not_use(
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: Exception, fails: Callable[..., bool]) -> None:
     """Let the trainings of a refinement fail for which ``fails(recipe, seed)`` is true."""
-    plain = refine_finals.train
+    plain = attempt.train
 
     def train(task: Task, recipe: Recipe, *, seed: int, **settings: object) -> Run:
         if fails(recipe, seed):
             raise error
         return plain(task, recipe, seed=seed, **settings)
 
-    monkeypatch.setattr(refine_finals, "train", train)
+    monkeypatch.setattr(attempt, "train", train)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_final_run_that_is_complete_at_the_deadline_counts(
     """The second run's deadline passes between its last two evaluations, or before them."""
     now = 0.0
     monkeypatch.setattr(pruning, "time", SimpleNamespace(monotonic=lambda: now))
-    plain, runs = refine_finals.train, 0
+    plain, runs = attempt.train, 0
 
     def train(task: Task, recipe: Recipe, *, watcher: Watcher, **settings: object) -> Run:
         nonlocal runs
@@ -125,7 +125,7 @@ def test_a_final_run_that_is_complete_at_the_deadline_counts(
 
         return plain(task, recipe, watcher=watch, **settings)
 
-    monkeypatch.setattr(refine_finals, "train", train)
+    monkeypatch.setattr(attempt, "train", train)
     found, passes = run_finals(
         [Entry(GOOD, "ranking 1"), Entry(CLIPPED, "trial 3")], make_task(), [1, 2],
         device="cpu", deadline=1.0, say=lambda line: None,
