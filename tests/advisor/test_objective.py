@@ -13,7 +13,6 @@ from torch import nn
 from advisor.objective import (
     DIVERGED,
     FAILED,
-    SLACK,
     EndResult,
     Objective,
     TimeToTarget,
@@ -130,14 +129,33 @@ def test_a_run_is_over_at_the_target_and_never_before_the_end_without_one() -> N
     assert not EndResult().settled(at)
 
 
-@given(st.integers(1, 100), st.floats(0.01, 1.0))
-def test_only_what_can_no_longer_be_the_first_is_given_up(step: int, best: float) -> None:
-    if timed().hopeless(RECIPE, step, best):
-        assert value((step, TARGET)) > SLACK * best * (1 - 1e-9)
-    assert timed().hopeless(RECIPE, step, best) == (step / STEPS > SLACK * best)
-    assert not timed().hopeless(RECIPE, step, value((100, 9.0))), "nobody has reached it yet"
-    assert not timed().hopeless(RECIPE, step, DIVERGED)
+@pytest.mark.parametrize(
+    ("step", "best", "given_up"),
+    [(10, 0.25, False), (50, 0.25, False), (51, 0.25, True), (99, 0.25, True), (20, 0.1, False),
+     (21, 0.1, True), (100, 0.5, False), (100, 0.49, True), (100, 1.0, False), (100, 1.5, False)],
+)  # fmt: skip
+def test_only_what_takes_twice_as_long_as_the_best_is_given_up(
+    step: int, best: float, given_up: bool
+) -> None:
+    assert timed().hopeless(RECIPE, step, best) is given_up
     assert not EndResult().hopeless(RECIPE, step, best)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "last"),
+    [(RECIPE.with_(optimizer="soap"), 16), (RECIPE.with_(batch_size=8), 100),
+     (RECIPE.with_(batch_size=32), 25)],
+    ids=["three times as dear", "half the batch", "twice the batch"],
+)  # fmt: skip
+def test_what_counts_is_the_time_and_not_the_steps(recipe: Recipe, last: int) -> None:
+    """The best took 0.25 of the budget: whoever is not there by 0.5 of it is given up."""
+    assert not timed().hopeless(recipe, last, 0.25)
+    assert timed().hopeless(recipe, last + 1, 0.25)
+
+
+@pytest.mark.parametrize("best", [2.0, 3.5, DIVERGED])
+def test_nobody_is_given_up_before_somebody_reached_the_target(best: float) -> None:
+    assert not timed().hopeless(RECIPE, 100, best)
 
 
 def test_what_was_given_up_took_at_least_so_long() -> None:
