@@ -16,7 +16,7 @@ from advisor.curves import (
     load_allowance,
     scale_of,
 )
-from advisor.objective import DIVERGED
+from advisor.refine_objective import DIVERGED
 from probes.recipe.schema import Recipe
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from advisor.curves import SHARES, Allowance
-from advisor.objective import EndResult, Objective
+from advisor.refine_objective import EndResult, Objective
 from probes.run import Point
 from probes.training import evaluation_steps
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from advisor.advice import Advice
 from advisor.answer import live_facts
 from advisor.curves import load_allowance
-from advisor.objective import DIVERGED
 from advisor.refine_finals import Entry, run_finals, unused_seeds
+from advisor.refine_objective import DIVERGED
 from advisor.refine_search import Search
 from advisor.refine_space import Neighbourhood
 from advisor.refine_study import (
@@ -70,7 +70,7 @@ def refine(
     validation losses wins, so that one lucky run is not enough.
 
     Where the advice was asked with goal "fastest", all of this goes by the time to its target
-    (``advisor.objective.TimeToTarget``): the least median time wins, and a run ends where it
+    (``advisor.refine_objective.TimeToTarget``): the least median time wins, and a run ends where it
     reaches the target or has taken twice as long as the best. Without a target of the user's, one
     more training by AdamW 1e-3 cosine sets it.
 

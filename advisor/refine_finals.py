@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import count, islice
 
 from advisor.attempt import try_training
-from advisor.objective import DIVERGED, FAILED, EndResult, Judged, Objective, pooled, time_of
 from advisor.pruning import DeadlineWatcher, out_of_time
+from advisor.refine_objective import DIVERGED, FAILED, EndResult, Judged, Objective, pooled, time_of
 from advisor.tuned import Finalist
 from probes.errors import UserError
 from probes.recipe.schema import Recipe

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from advisor.attempt import try_training
 from advisor.candidates import Applicable
 from advisor.expected_gain import expected_gains
-from advisor.objective import DIVERGED, EndResult, Objective
 from advisor.pruning import TrialWatcher, out_of_time
 from advisor.refine_moves import moves, next_move
+from advisor.refine_objective import DIVERGED, EndResult, Objective
 from advisor.refine_space import Neighbourhood
 from advisor.refine_study import claim, named, of_states
 from probes.recipe.schema import Recipe

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from advisor.advice import Advice
 from advisor.attempt import try_training
 from advisor.goal import Goal, parse_goal
-from advisor.objective import DIVERGED, EndResult, Objective, TimeToTarget
+from advisor.refine_objective import DIVERGED, EndResult, Objective, TimeToTarget
 from advisor.shipped import load_shipped
 from advisor.step_time import seconds_a_pass
 from knowledge_base.reference import COPIED

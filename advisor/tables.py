@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from advisor.objective import DIVERGED
+from advisor.refine_objective import DIVERGED
 from advisor.wording import amount, columns, duration, goal_in_words, size
 
 if TYPE_CHECKING:

@@ -43,6 +43,11 @@ def share_of_memory(workers: int) -> int:
     return max(_LEAST_MEMORY, int(0.9 * physical / workers))
 
 
+_AGAIN = 0.1
+"""Seconds between alarms once the time is over: what is raised in a finalizer or a callback of the
+garbage collector is swallowed there."""
+
+
 class OutOfTimeError(BaseException):
     """The time of a piece of work is over; no ``except Exception`` on the way may catch it."""
 
@@ -63,7 +68,7 @@ def limited(limits: Limits) -> Iterator[None]:
         if threading.current_thread() is threading.main_thread():  # others get no signals
             old = signal.signal(signal.SIGALRM, _out_of_time)
             stack.callback(signal.signal, signal.SIGALRM, old)
-            signal.setitimer(signal.ITIMER_REAL, seconds)
+            signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
             stack.callback(signal.setitimer, signal.ITIMER_REAL, 0.0)
             silent = stack.enter_context(open(os.devnull, "w"))
             faulthandler.dump_traceback_later(seconds + _GRACE, exit=True, file=silent)

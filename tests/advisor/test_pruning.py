@@ -7,8 +7,8 @@ import pytest
 
 from advisor.curve_pruner import LEAST_FINISHED, CurvePruner
 from advisor.curves import SHARES, Allowance
-from advisor.objective import DIVERGED, TimeToTarget
 from advisor.pruning import DeadlineWatcher, TrialWatcher, rungs
+from advisor.refine_objective import DIVERGED, TimeToTarget
 from advisor.refine_study import named, quiet
 from probes.recipe.schema import Recipe
 from probes.run import Point

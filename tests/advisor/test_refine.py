@@ -28,8 +28,8 @@ from refine_cases import (
 from torch import nn
 
 from advisor import attempt
-from advisor.objective import DIVERGED
 from advisor.refine import refine
+from advisor.refine_objective import DIVERGED
 from advisor.refine_search import MOVES
 from probes.errors import UserError
 from probes.recipe.schema import Recipe

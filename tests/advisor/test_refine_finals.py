@@ -20,9 +20,9 @@ from refine_cases import (
 )
 
 from advisor import attempt, pruning
-from advisor.objective import DIVERGED
 from advisor.refine import refine
 from advisor.refine_finals import Entry, run_finals, unused_seeds
+from advisor.refine_objective import DIVERGED
 from probes.recipe.schema import Recipe
 from probes.run import Point, Run
 from probes.task import Task

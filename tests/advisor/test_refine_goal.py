@@ -26,8 +26,8 @@ from advisor import refine_target
 from advisor.advice import Advice
 from advisor.answer import live_facts
 from advisor.goal import Goal
-from advisor.objective import SLACK
 from advisor.refine import refine
+from advisor.refine_objective import SLACK
 from advisor.refine_search import MOVES
 from advisor.tuned import Finalist, Tuned
 from knowledge_base.reference import COPIED

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
-from advisor.objective import (
+from advisor.refine_objective import (
     DIVERGED,
     FAILED,
     EndResult,
