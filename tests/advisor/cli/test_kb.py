@@ -140,7 +140,10 @@ def test_failures_are_told_with_their_reasons(advisor: CommandLine) -> None:
         "advisor kb build --retry-failed does again what failed",
     ]
     status = ("kb", "status", "--store", "journal.log")
-    build = ("kb", "build", "--store", "journal.log", "--stages", "searched", "--searched", "0")
+    build = (
+        "kb", "build", "--store", "journal.log", "--tasks", "wine-mlp-1", "--stages", "searched",
+        "--searched", "0",
+    )  # fmt: skip
     assert advisor(*status).out.splitlines()[-3:] == told
     built = advisor(*build)
     assert (built.status, built.err.splitlines()[-3:]) == (0, told)
