@@ -152,3 +152,4 @@ def _forget_output() -> None:
     """Let standard output lead nowhere, or Python complains about the pipe again at its exit."""
     with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or none at all
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stdout.flush()  # or what is pending comes out where ``main`` leads it at the exit
