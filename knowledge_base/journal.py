@@ -23,7 +23,8 @@ from probes.errors import UserError
 
 _LOCK_TRIES, _LOCK_PAUSE = 5, 0.05
 """A look at whether the store is locked (``held``) takes the lock for a moment."""
-_CHECKSUM = re.compile(rb"[0-9a-f]{8}\t")
+_CHECKSUM = re.compile(rb"[0-9a-f]{8}\t|[0-9a-f]{1,8}\Z")
+"""Of a whole line, or what a crash left of it."""
 _BEGINNING = b'{"kind":'
 _GLANCE = 1 << 20
 """Bytes of a line that are looked at at once: what is no store may be one line of any length."""

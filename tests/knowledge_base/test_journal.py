@@ -46,7 +46,7 @@ def test_an_empty_file_is_a_store(tmp_path: Path, blank: bytes) -> None:
     assert [kind for kind, _ in journal.read()] == ["run"]
 
 
-@pytest.mark.parametrize("left", [10, 14, 40])
+@pytest.mark.parametrize("left", [3, 8, 9, 10, 14, 40])
 def test_a_store_whose_only_line_is_torn_is_one(tmp_path: Path, left: int) -> None:
     journal = Journal(tmp_path / "journal.log")
     with journal:
