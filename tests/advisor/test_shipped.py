@@ -85,7 +85,10 @@ def test_the_largest_tier_within_the_passes_is_taken(passes: float, tier: int) -
     assert tier_within(passes, (0, 16, 64)) == tier
 
 
-@pytest.mark.parametrize("tier", fitted_tiers())
+@pytest.mark.parametrize(
+    "tier",
+    [pytest.param(tier, marks=pytest.mark.slow if tier > 16 else ()) for tier in fitted_tiers()],
+)
 def test_shipped_models_load_and_match_the_knowledge_base(tier: int) -> None:
     model = load_shipped(tier, FOLDER).model
     knowledge = load_knowledge(tier, SHIPPED)

@@ -44,7 +44,10 @@ def test_every_case_at_a_small_tier(name: str, device: str) -> None:
     assert 0 < profile.seconds_per_pass * 9 < profile.seconds * 1.01
 
 
-@pytest.mark.parametrize("tier", [0, *TIERS])
+@pytest.mark.parametrize(
+    "tier",
+    [pytest.param(tier, marks=pytest.mark.slow if tier > 64 else ()) for tier in (0, *TIERS)],
+)
 @pytest.mark.parametrize("name", ["classifier", "regression", "convolutional"])
 def test_what_is_charged_is_within_the_tier(name: str, tier: int) -> None:
     profile = take_profile(CASES[name].make(), tier=tier)

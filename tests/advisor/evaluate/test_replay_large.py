@@ -21,6 +21,8 @@ from knowledge_base.ladders import BASES
 from knowledge_base.splits import Fold
 from knowledge_base.store import load_profiles, write_profiles
 
+pytestmark = pytest.mark.slow
+
 LIKE = {
     "satimage-mlp-1@width2": "satimage-mlp-1",
     "satimage-mlp-1@steps4": "satimage-mlp-1",
