@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from knowledge_base.fetch import cache_directory
 from probes.errors import UserError
 
 _LOCK_TRIES, _LOCK_PAUSE = 5, 0.05
@@ -28,6 +29,11 @@ _CHECKSUM = re.compile(rb"[0-9a-f]{8}\t|[0-9a-f]{1,8}\Z")
 _BEGINNING = b'{"kind":'
 _GLANCE = 1 << 20
 """Bytes of a line that are looked at at once: what is no store may be one line of any length."""
+
+
+def default_store() -> Path:
+    """Where a build writes unless it is told otherwise."""
+    return cache_directory() / "journal.log"
 
 
 class Journal:

@@ -210,6 +210,14 @@ def place_to_make(path: Path) -> Path:
     return path
 
 
+def folder_to_make(text: str) -> Path:
+    """A folder that is there or can be made; checked before the work whose result it takes."""
+    place = path(text)
+    if os.path.exists(place) and not os.path.isdir(place):
+        raise UserError("a folder to write into", f"{place}, which is a file", "give another path")
+    return place_to_make(place)
+
+
 def old_file(text: str) -> Path:
     """A path of a file that is there."""
     place = path(text)

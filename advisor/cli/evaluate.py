@@ -63,7 +63,7 @@ def add(commands: arg.Commands) -> None:
 def _add_live(parser: arg.Parser) -> None:
     parser.add_argument("--live", action="store_true", help="train for real on left-out tasks")
     parser.add_argument(
-        "--store", metavar="FOLDER", action=arg.Checked, check=_folder,
+        "--store", metavar="FOLDER", action=arg.Checked, check=arg.folder_to_make,
         help="with --live: keeps what was trained, so that a later call goes on (default live)",
     )  # fmt: skip
     parser.add_argument(
@@ -100,12 +100,6 @@ def _add_live(parser: arg.Parser) -> None:
         "--figure", metavar="FILE", action=arg.Checked, check=arg.out_file,
         help="with --live: draw the results as SVG",
     )  # fmt: skip
-
-
-def _folder(text: str) -> Path:
-    from pathlib import Path
-
-    return arg.place_to_make(Path(text))
 
 
 def _names(separator: str) -> Callable[[str], list[str]]:

@@ -62,7 +62,8 @@ def store_counts(store: Path) -> dict[str, Any]:
 
     Returns:
         What ``counts`` gives, ``discounted`` and ``bytes_per_run`` apart, ``failed`` pieces of
-        work, ``failures`` (each with its reason), ``damaged`` lines, and ``build``: the stage that
+        work, ``failures`` (each with its reason), ``damaged``, the number of
+        lines set aside, ``damaged_lines`` (each in words), and ``build``: the stage that
         began last, None before the first. That has ``stage``, ``running``, ``done`` and ``total``
         pieces of work, ``failed`` of them, ``per_second`` and ``seconds_left`` (None where no
         builder is at work or nothing is done yet).
@@ -91,6 +92,7 @@ def store_counts(store: Path) -> dict[str, Any]:
         "failed": len(state.failed),
         "failures": failures(state),
         "damaged": len(state.damaged),
+        "damaged_lines": list(state.damaged),
         **_roles(run["role"] for run in runs),
         "bytes": store.stat().st_size,
         "tiers": _tiers(tier for _, tier, _ in state.profiles),

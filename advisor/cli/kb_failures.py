@@ -1,4 +1,4 @@
-"""What failed in a build and why: every failure as data, and grouped in a few lines for people."""
+"""What failed in a build and why, and what its store holds damaged: as data, and in few lines."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _MOST = 5
 _LONGEST = 200
+_MOST_DAMAGED = 10
 
 
 def failures(state: State) -> list[dict[str, Any]]:
@@ -54,6 +55,14 @@ def failure_lines(failed: Sequence[dict[str, Any]]) -> list[str]:
         others = sum(len(those) for _, those in groups[_MOST:])
         lines.append(f"failed: {others} more for {len(groups) - _MOST} other reasons (see --json)")
     return [*lines, "advisor kb build --retry-failed does again what failed"]
+
+
+def damaged_lines(set_aside: Sequence[str]) -> list[str]:
+    """The first of what a store holds and cannot be used, each in a line, and how many more."""
+    lines = list(set_aside[:_MOST_DAMAGED])
+    if len(set_aside) > _MOST_DAMAGED:
+        lines.append(f"and {len(set_aside) - _MOST_DAMAGED} more set aside")
+    return lines
 
 
 def _places(those: Sequence[dict[str, Any]]) -> str:

@@ -9,8 +9,6 @@ from advisor.cli import arguments as arg
 from advisor.cli.output import columns, duration, json_text, say
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from knowledge_base.importers import Summary
 
 FORMATS = ("algoperf", "taskset", "nanogpt-track", "opt-list")
@@ -35,7 +33,7 @@ def add(commands: arg.Commands) -> None:
         check=arg.one_of("a published format", FORMATS), help=f"one of {', '.join(FORMATS)}",
     )  # fmt: skip
     parser.add_argument(
-        "--out", metavar="FOLDER", action=arg.Checked, check=_folder,
+        "--out", metavar="FOLDER", action=arg.Checked, check=arg.folder_to_make,
         help="where imported results are kept, a folder for each format (default: imported in the "
         "cache directory, which is $ADVISOR_CACHE or ~/.cache/optimizer-advisor)",
     )  # fmt: skip
@@ -100,14 +98,3 @@ def _for_people(summary: Summary) -> str:
 _COUNTED = (
     "files", "runs", "methods", "recipes", "curves", "points", "censored", "diverged",
 )  # fmt: skip
-
-
-def _folder(text: str) -> Path:
-    import os
-
-    from probes.errors import UserError
-
-    path = arg.path(text)
-    if os.path.exists(path) and not os.path.isdir(path):
-        raise UserError("a folder to import into", f"{path}, which is a file", "change --out")
-    return arg.place_to_make(path)

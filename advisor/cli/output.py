@@ -10,7 +10,7 @@ from typing import Any
 
 from advisor.wording import amount, columns, duration, size
 
-__all__ = ["ProgressLine", "amount", "columns", "duration", "json_text", "say", "size"]
+__all__ = ["ProgressLine", "amount", "columns", "duration", "facts", "json_text", "say", "size"]
 
 
 def say(text: str) -> None:
@@ -24,6 +24,19 @@ def json_text(data: Any) -> str:
     import json
 
     return json.dumps(_finite(data), indent=1, allow_nan=False)
+
+
+def facts(named: dict[str, Any]) -> str:
+    """A line for each named value: nested ones with commas between them."""
+    return columns([[name, _cell(value)] for name, value in named.items()])
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_cell(inner)}" for key, inner in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_cell, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 class ProgressLine:

@@ -113,6 +113,24 @@ def test_status_of_a_store_before_its_first_build(advisor: CommandLine) -> None:
         assert "None" not in people.out
 
 
+@pytest.mark.parametrize(("torn", "shown", "more"), [(1, 1, ()), (12, 10, ("and 2 more",))])
+def test_status_names_what_is_set_aside(
+    advisor: CommandLine, torn: int, shown: int, more: tuple[str, ...]
+) -> None:
+    recipe = Recipe.parse({"optimizer": "adamw"})
+    store = advisor.folder / "journal.log"
+    with Journal(store) as journal:
+        journal.append("recipe", {"key": recipe.key, "recipe": recipe.plain()})
+    with store.open("a") as file:
+        file.writelines("00000000\ttorn\n" for _ in range(torn))
+    people = advisor("kb", "status", "--store", "journal.log").out
+    named = [f"journal.log:{2 + place}: torn" for place in range(torn)]
+    assert [line in people for line in named] == [place < shown for place in range(torn)]
+    assert all(words in people for words in more)
+    found = json.loads(advisor("kb", "status", "--store", "journal.log", "--json").out)
+    assert found["damaged"] == len(found["damaged_lines"]) == torn
+
+
 def test_what_is_no_store_is_neither_counted_nor_written_to(advisor: CommandLine) -> None:
     (advisor.folder / "README.md").write_text("# Read me\n")
     for words in (("status",), ("build", "--tasks", "wine-mlp-1", "--fresh")):
