@@ -24,7 +24,7 @@ from advisor.evaluate.known import large, ordinary, profile_of
 from advisor.evaluate.processes import in_processes
 from advisor.evaluate.report import LARGE, Report
 from advisor.evaluate.tally import Tally, column
-from advisor.evaluate.versions import versions
+from advisor.evaluate.versions import edition, versions
 from advisor.feature_table import TASK_UNITS
 from advisor.features import Matrix
 from advisor.knowledge import Knowledge
@@ -58,6 +58,7 @@ def replay(
         ablations: Whether to tell also what each part of the advice is worth.
     """
     source = folder or SHIPPED
+    of_edition = edition(source)
     base = ordinary(0, source)
     known = {row.name for row in base.rows}
     columns, larger = [], Tally()
@@ -77,6 +78,7 @@ def replay(
         made_by="advisor evaluate" + (" --ablations" if ablations else ""),
         date=datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
         versions=versions(_PACKAGES),
+        edition=of_edition,
         seed=seed,
         recipes=len(base.recipes),
         columns=tuple(columns),

@@ -97,6 +97,7 @@ class Report(BaseModel):
         seed_spread: Median over tasks of the standard deviation of test regret between seeds.
         ablations: What each part of the advice is worth, where that was asked for.
     """
+        edition: Which knowledge base it is of, as ``versions.edition`` tells.
 
     model_config = ConfigDict(frozen=True)
     made_by: str
@@ -108,6 +109,7 @@ class Report(BaseModel):
     seed_spread: float
     ablations: Ablations | None = None
 
+    edition: str
     def table(self) -> list[list[str]]:
         """Header and one row a method: runs, then for each column what it gave.
 
@@ -167,7 +169,10 @@ class Report(BaseModel):
         if self.ablations is not None:
             lines += ["", self.ablations.markdown()]
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
-        lines.append(f"- made by `{self.made_by}` on {self.date}, seed {self.seed}; {versions}")
+        lines.append(
+            f"- made by `{self.made_by}` on {self.date}, seed {self.seed}; "
+            f"knowledge base of {self.edition}; {versions}"
+        )
         return "\n".join(lines)
 
     def write_readme(self, path: Path) -> None:

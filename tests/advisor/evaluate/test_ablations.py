@@ -145,8 +145,8 @@ def test_table_and_markdown(found: Ablations) -> None:
     assert all(" | ".join(row) in text for row in rows)
     assert "by data sets learned from" in text
     assert "Gaussian alone" in text
-    report = Report(made_by="a test", date="", versions={}, seed=0, recipes=0, columns=(),
-                    seed_spread=0.0, ablations=found)  # fmt: skip
+    report = Report(made_by="a test", date="", versions={}, edition="", seed=0, recipes=0,
+                    columns=(), seed_spread=0.0, ablations=found)  # fmt: skip
     assert Report.model_validate_json(report.model_dump_json()).ablations == found
 
 

@@ -16,7 +16,7 @@ def _report(left_out: str = "data set", **changes: object) -> Report:
         "abstained": 0.0, "boosted": 0.0, "probe_share": 0.1,
     }  # fmt: skip
     return Report(
-        made_by="advisor evaluate", date="2026-01-02", versions={}, seed=0, recipes=99,
+        made_by="advisor evaluate", date="2026-01-02", versions={}, edition="", seed=0, recipes=99,
         columns=(Column.model_validate({**column, **changes}),), seed_spread=0.02,
     )  # fmt: skip
 

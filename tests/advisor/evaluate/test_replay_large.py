@@ -56,7 +56,8 @@ def with_large(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     more += [{**run, "task": half_built} for run in more[:3]]
     whole = type(table).from_pylist(runs + more, table.schema)
     pq.write_table(whole, folder / "runs.parquet")
-    (folder / "recipes.json").write_bytes((base / "recipes.json").read_bytes())
+    for name in ("recipes.json", "manifest.json"):
+        (folder / name).write_bytes((base / name).read_bytes())
     records = load_profiles(base)
     profiled = [*LIKE.items(), (half_built, "wine-mlp-1")]
     records += [
