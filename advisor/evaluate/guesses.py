@@ -64,7 +64,8 @@ def add_guesses(
             tally.add(title, 1, results.chosen([base.recipes.index(recipe)]))
     validation, test = results.validation[results.served], results.test[results.served]
     for n in RANDOM:
-        tally.add("random search", n, expected_of_random(validation, test, n))
+        if n <= len(base.recipes):  # more cannot be drawn
+            tally.add("random search", n, expected_of_random(validation, test, n))
     searched = base.searched[task]
     for n in SEARCH:
         if len(searched) >= n:

@@ -117,10 +117,8 @@ def test_random_search_on_the_runs(report: Report, base: Path) -> None:
         draws = [random.choice(list(final), 5, replace=False) for _ in range(4000)]
         expected.append(mean(test[min(draw, key=final.__getitem__)] for draw in draws))
     assert method(report, 0, "random search", 5) == pytest.approx(mean(expected), abs=0.01)
-    everything = method(report, 0, "random search", 50)
-    assert everything == pytest.approx(method(report, 0, "best known of the set", 20), abs=5e-3), (
-        "50 draws with replacement miss one of 20 recipes once in 13 times"
-    )
+    drawn = {m.runs for m in report.columns[0].methods if m.name == "random search"}
+    assert drawn == {5, 10}, "no more can be drawn of 20 recipes"
 
 
 def test_search_is_replayed_in_its_order(report: Report, base: Path) -> None:
@@ -161,8 +159,9 @@ def test_a_recipe_that_cannot_serve_a_task_leaves_it_untrained(base: Path) -> No
     assert tally.regrets["single best recipe", 1] == [1.0]
     assert tally.regrets["portfolio", 3] == tally.regrets["advice", 1] == [test[0, other]]
     served = np.delete(test[0], best)
-    everything = tally.regrets["random search", 50]
-    assert everything == [served[np.delete(regrets[0], best).argmin()]]
+    assert tally.regrets["random search", 5] == [
+        expected_of_random(np.delete(regrets[0], best), served, 5)
+    ]
     assert all(np.isfinite(values).all() for values in tally.regrets.values())
 
 
