@@ -155,8 +155,9 @@ def _read_report(path: Path) -> Report:
         return Report.model_validate_json(path.read_text(encoding="utf-8"))
     except (ValidationError, UnicodeDecodeError):
         raise UserError(
-            "what advisor evaluate --out wrote", str(path), "make it anew, or leave --replay out"
-        ) from None
+            "what advisor evaluate --out of this release writes", str(path),
+            "make it anew, or leave --replay out",
+        ) from None  # fmt: skip
 
 
 def _run_live(chosen: argparse.Namespace) -> str:

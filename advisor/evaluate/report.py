@@ -51,8 +51,12 @@ class Column(BaseModel):
         tasks: Number of tasks.
         datasets: Number of data sets.
         methods: Their results.
-        gap_closed: (single best - advice) / (single best - best known), with its interval.
+        gap_closed: (single best - advice) / (single best - oracle), with its interval. The oracle
+            takes the best known recipe of each task, searched ones included.
         weighted_gap_closed: The same of weighted means.
+        gap_closed_in_set: The same to the best recipe, task by task, of the set that the advice
+            chooses from: without what only searches found.
+        weighted_gap_closed_in_set: The same of weighted means.
         p95_ratio: 95th percentile of the advice's regret over that of the portfolio's first
             entry, with its interval.
         coverage: Share of first recommendations whose validation regret lies in the interval.
@@ -70,6 +74,8 @@ class Column(BaseModel):
     methods: tuple[Method, ...]
     gap_closed: tuple[float, float, float]
     weighted_gap_closed: tuple[float, float, float]
+    gap_closed_in_set: tuple[float, float, float]
+    weighted_gap_closed_in_set: tuple[float, float, float]
     p95_ratio: tuple[float, float, float]
     coverage: float
     width: float
@@ -91,25 +97,25 @@ class Report(BaseModel):
         made_by: The command.
         date: Day it was made.
         versions: Of this package, torch and lightgbm.
+        edition: Which knowledge base it is of, as ``versions.edition`` tells.
         seed: Of the resampling.
         recipes: Reference recipes chosen among.
         columns: One for each way of leaving out.
         seed_spread: Median over tasks of the standard deviation of test regret between seeds.
         ablations: What each part of the advice is worth, where that was asked for.
     """
-        edition: Which knowledge base it is of, as ``versions.edition`` tells.
 
     model_config = ConfigDict(frozen=True)
     made_by: str
     date: str
     versions: dict[str, str]
+    edition: str
     seed: int
     recipes: int
     columns: tuple[Column, ...]
     seed_spread: float
     ablations: Ablations | None = None
 
-    edition: str
     def table(self) -> list[list[str]]:
         """Header and one row a method: runs, then for each column what it gave.
 
@@ -139,15 +145,15 @@ class Report(BaseModel):
         """What stands beside the table, one line each."""
         lines = []
         for column in self.columns:
-            gap, low, high = column.gap_closed
-            weighted, weighted_low, weighted_high = column.weighted_gap_closed
             tail, tail_low, tail_high = column.p95_ratio
+            oracle = _gap(column.gap_closed, column.weighted_gap_closed)
+            in_set = _gap(column.gap_closed_in_set, column.weighted_gap_closed_in_set)
             lines.append(
                 f"{column.left_out} left out: {column.tasks} tasks from "
                 f"{column.datasets} data sets; "
-                f"gap closed {gap:.2f} (95 % interval {low:.2f} to {high:.2f}), "
-                f"tasks weighted by spread over noise {weighted:.2f} "
-                f"({weighted_low:.2f} to {weighted_high:.2f}); 95th percentile over that of the "
+                f"gap closed from the single best recipe to the oracle (the best known recipe of "
+                f"each task, searched ones included) {oracle}; to the best of the set {in_set}; "
+                f"95th percentile over that of the "
                 f"single best recipe {tail:.2f} ({tail_low:.2f} to {tail_high:.2f}); "
                 f"rank correlation {column.rank_correlation:.2f}; "
                 f"90 % interval covers {column.coverage:.0%}, mean width {column.width:.2f}; "
@@ -182,3 +188,11 @@ class Report(BaseModel):
             UserError: The file has no marks.
         """
         between_marks(path, BEGIN, END, self.markdown())
+
+
+def _gap(closed: tuple[float, float, float], weighted: tuple[float, float, float]) -> str:
+    value, low, high = closed
+    return (
+        f"{value:.2f} (95 % interval {low:.2f} to {high:.2f}), tasks weighted by spread over noise "
+        f"{weighted[0]:.2f} ({weighted[1]:.2f} to {weighted[2]:.2f})"
+    )

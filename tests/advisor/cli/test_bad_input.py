@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from user_files import CommandLine
 
@@ -155,6 +157,18 @@ def test_one_line_and_status_2(advisor: CommandLine, words: str, said: str) -> N
     assert lines[0].isprintable()
     assert len(lines[0]) < 1500
     assert "Traceback" not in answer.err
+
+
+def test_a_replay_of_another_release_is_refused(advisor: CommandLine) -> None:
+    """Its gap closed was another one: it must not be told under today's name."""
+    Path("earlier.json").write_text(
+        '{"made_by": "advisor evaluate", "date": "2026-01-02", "versions": {}, "seed": 0, '
+        '"recipes": 9, "columns": [{"left_out": "data set", "gap_closed": [0.2, 0.1, 0.3]}], '
+        '"seed_spread": 0.0}'
+    )
+    answer = advisor("evaluate", "--live", "--replay", "earlier.json")
+    assert (answer.status, answer.out) == (2, "")
+    assert "--out of this release writes, got earlier.json" in answer.err
 
 
 def test_our_own_fault_is_status_1_with_a_traceback(

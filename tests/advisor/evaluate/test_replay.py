@@ -20,7 +20,8 @@ from advisor import boosting
 from advisor.evaluate import replay as run_replay
 from advisor.evaluate.guesses import add_guesses, expected_of_random
 from advisor.evaluate.report import BEGIN, END, Report
-from advisor.evaluate.tally import Tally
+from advisor.evaluate.tally import ORACLE_REGRET, Tally
+from advisor.evaluate.versions import edition
 from advisor.knowledge import load_knowledge
 from advisor.meta_model import WEIGHTS
 from knowledge_base.splits import Fold
@@ -174,8 +175,9 @@ def test_the_advice_lies_between_the_single_best_and_the_best(report: Report) ->
     )
     assert advice < single
     gap, low, high = column.gap_closed
-    assert gap == pytest.approx((single - advice) / (single - best))
+    assert gap == pytest.approx((single - advice) / single)
     assert low <= gap <= high
+    assert column.gap_closed_in_set[0] == pytest.approx((single - advice) / (single - best))
     assert method(report, 0, "advice", 5) <= advice + 0.01
     assert (column.tasks, column.datasets) == (2, 2)
     rows = [synthetic.TIER / steps for steps in (250, 200)]
@@ -217,7 +219,13 @@ def test_rows_of_the_table_are_matched_by_name(report: Report) -> None:
             assert after == before
 
 
-def test_table_and_readme(report: Report, tmp_path: Path) -> None:
+def test_the_oracle_has_no_regret_on_test(base: Path) -> None:
+    knowledge = load_knowledge(synthetic.TIER, base)
+    for _, test in knowledge.scales:
+        assert test.regret(test.best) == ORACLE_REGRET
+
+
+def test_table_and_readme(report: Report, base: Path, tmp_path: Path) -> None:
     header, *rows = report.table()
     assert all(len(row) == len(header) for row in rows)
     assert [row[0] for row in rows] == [m.name for m in report.columns[0].methods]
@@ -229,6 +237,7 @@ def test_table_and_readme(report: Report, tmp_path: Path) -> None:
     assert once.startswith("before\n")
     assert once.endswith("\nafter\n")
     assert "old" not in once
+    assert f"knowledge base of {edition(base)};" in once
     assert all(" | ".join(row) in once for row in rows)
     report.write_readme(readme)
     assert readme.read_text() == once

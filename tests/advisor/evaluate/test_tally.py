@@ -82,10 +82,14 @@ def test_column_of_a_tally_by_hand() -> None:
     weights = np.array([1.0, 3.0, 3.0, 3.0]) / 10.0
     assert advice.weighted == pytest.approx(weights @ [0.1, 0.2, 0.3, 0.2])
     assert advice.weighted_low <= advice.weighted <= advice.weighted_high
-    assert found.gap_closed[0] == pytest.approx((0.35 - 0.2) / (0.35 - 0.05))
+    assert found.gap_closed[0] == pytest.approx((0.35 - 0.2) / 0.35), "the oracle has regret 0"
+    assert found.gap_closed_in_set[0] == pytest.approx((0.35 - 0.2) / (0.35 - 0.05))
     single, best = weights @ [0.5, 0.2, 0.4, 0.3], weights @ [0.0, 0.0, 0.1, 0.1]
-    expected = (single - advice.weighted) / (single - best)
-    assert found.weighted_gap_closed[0] == pytest.approx(expected)
+    closed = single - advice.weighted
+    assert found.weighted_gap_closed[0] == pytest.approx(closed / single)
+    assert found.weighted_gap_closed_in_set[0] == pytest.approx(closed / (single - best))
+    for value, low, high in (found.gap_closed, found.gap_closed_in_set):
+        assert low <= value <= high
     tails = [np.quantile(values, 0.95) for values in ([0.1, 0.2, 0.3, 0.2], [0.5, 0.2, 0.4, 0.3])]
     ratio, low, high = found.p95_ratio
     assert ratio == pytest.approx(tails[0] / tails[1])
