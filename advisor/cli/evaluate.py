@@ -141,8 +141,7 @@ def run(chosen: argparse.Namespace) -> str:
         return json_text(report.model_dump(mode="json", by_alias=True))
     parts = [columns(report.table()), "\n".join(report.facts())]
     if report.ablations is not None:
-        growth = "\n".join(report.ablations.growth_lines())
-        parts += [columns(report.ablations.table()), growth]
+        parts += [columns(report.ablations.table()), "\n".join(report.ablations.facts())]
     return "\n\n".join(parts)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+NOT_MEASURED = "not measured at this budget"
+
 
 class Ablation(BaseModel):
     """Advice with one part taken away (or nothing but one part), on held-out tasks.
@@ -11,10 +13,12 @@ class Ablation(BaseModel):
     Attributes:
         name: What was changed.
         runs: Full trainings it costs: the best on validation of its first so many recipes.
+        measured: Tasks on which what it takes away, or rests on, was measured.
         mean: Mean normalized test regret over tasks.
         low: Lower end of its 95 % bootstrap interval over data sets.
         high: Upper end.
-        difference: Mean regret minus that of the unchanged advice, task by task.
+        against: The row it is compared with.
+        difference: Mean regret minus that of the row compared with, task by task.
         difference_low: Lower end of the difference's 95 % interval.
         difference_high: Upper end.
     """
@@ -22,9 +26,11 @@ class Ablation(BaseModel):
     model_config = ConfigDict(frozen=True)
     name: str
     runs: int
+    measured: int
     mean: float
     low: float
     high: float
+    against: str
     difference: float
     difference_low: float
     difference_high: float
@@ -54,7 +60,7 @@ class Growth(BaseModel):
 
 
 class Ablations(BaseModel):
-    """All ablations; the first row of ``rows`` is the unchanged advice.
+    """All ablations; the first row of ``rows`` is the unchanged advice, at the usual budget.
 
     Attributes:
         tasks: Number of tasks.
@@ -70,15 +76,22 @@ class Ablations(BaseModel):
     growth: tuple[Growth, ...]
 
     def table(self) -> list[list[str]]:
-        """Header and one row a change: regret with 1 and more runs, and what the change costs."""
+        """Header and one row a change: regret with 1 and more runs, and what the change costs.
+
+        A row whose measurement was there on no task has no numbers.
+        """
         counts = sorted({row.runs for row in self.rows})
-        header = ["ablation"]
+        header = ["ablation", "measured"]
         for k in counts:
-            header += [f"mean regret, {k} run{'s' if k > 1 else ''}", "against all"]
+            header += [f"mean regret, {k} run{'s' if k > 1 else ''}", "against all probes"]
         found = {(row.name, row.runs): row for row in self.rows}
         lines = [header]
         for name in dict.fromkeys(row.name for row in self.rows):
-            line = [name]
+            measured = found[name, counts[0]].measured
+            line = [name, f"on {measured} of {self.tasks} tasks"]
+            if not measured:
+                lines.append([*line, NOT_MEASURED, *["-"] * (2 * len(counts) - 1)])
+                continue
             for k in counts:
                 row = found[name, k]
                 line.append(f"{row.mean:.3f} ({row.low:.3f}-{row.high:.3f})")
@@ -100,16 +113,28 @@ class Ablations(BaseModel):
             lines.append(f"mean regret with {runs} by data sets learned from: {points}")
         return lines
 
+    def facts(self) -> list[str]:
+        """What stands beside the table, one line each."""
+        lines = [
+            *self.growth_lines(),
+            f"ablations on {self.tasks} tasks from {self.datasets} data sets, data set left "
+            "out; by the Gaussian alone, without LightGBM and without abstention; the Gaussian's "
+            "length scales are found once for each row on all of its tasks",
+            "measured: tasks on which the budget bought what the row takes away or rests on; "
+            "means and differences are over all tasks",
+        ]
+        others = dict.fromkeys(row.against for row in self.rows)
+        lines += [
+            f"rows that end as {name!r} does: every task's profile is of that tier, whatever its "
+            f"budget, and what is taken away is compared with {name!r}"
+            for name in list(others)[1:]
+        ]
+        return lines
+
     def markdown(self) -> str:
         """Table, growth and how both were made."""
         header, *rows = self.table()
         lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
         lines += ["| " + " | ".join(row) + " |" for row in rows]
         lines.append("")
-        lines += [f"- {line}" for line in self.growth_lines()]
-        lines.append(
-            f"- ablations on {self.tasks} tasks from {self.datasets} data sets, data set left "
-            "out; by the Gaussian alone, without LightGBM and without abstention; the Gaussian's "
-            "length scales are found once for each row on all of its tasks"
-        )
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"- {fact}" for fact in self.facts())])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from advisor.feature_table import MEASURED, TASK_GROUPS, TASK_UNITS
+from advisor.features import Matrix
 from advisor.knowledge import Knowledge
 from knowledge_base.tasks import TaskRow
 from probes.measures.landmark_run import LANDMARK
@@ -26,6 +27,8 @@ PROBES: dict[str, tuple[str, ...]] = {
     "facts": FACTS,
 }
 """The task features that come from each probe; every feature from one."""
+MEASUREMENTS = tuple(probe for probe in PROBES if probe != "facts")
+"""The probes that train; facts are known without."""
 SHARES = (8, 4, 2, 1)
 """The knowledge base is cut to one over these of its data sets."""
 DRAWS = 3
@@ -37,6 +40,12 @@ def masked(knowledge: Knowledge, features: Sequence[str]) -> Knowledge:
     table = knowledge.features.copy()
     table[:, :, [list(TASK_UNITS).index(name) for name in features]] = np.nan
     return replace(knowledge, features=table)
+
+
+def was_measured(profile: Matrix, probes: Iterable[str]) -> bool:
+    """Whether (..., p) task features have any value of these probes."""
+    names = [name for probe in probes for name in PROBES[probe]]
+    return bool(np.isfinite(profile[..., [list(TASK_UNITS).index(name) for name in names]]).any())
 
 
 def strangers(rows: Sequence[TaskRow], draw: int, seed: int) -> list[int]:

@@ -10,14 +10,16 @@ import pytest
 import synthetic
 
 from advisor.evaluate import ablations
-from advisor.evaluate.ablation_report import Ablations
-from advisor.evaluate.ablations import ALL, ablate
+from advisor.evaluate.ablation_report import NOT_MEASURED, Ablations
+from advisor.evaluate.ablation_summary import ALL
+from advisor.evaluate.ablations import ablate
 from advisor.evaluate.guesses import Results
 from advisor.evaluate.report import Report
 from advisor.evaluate.variants import DRAWS, PROBES, SHARES
 from advisor.knowledge import load_knowledge
 from advisor.portfolio import greedy_portfolio
 from knowledge_base.splits import Fold
+from knowledge_base.store import load_profiles, write_profiles
 
 pytestmark = pytest.mark.slow  # a whole replay, many times
 TASKS = synthetic.TASKS
@@ -66,6 +68,51 @@ def test_every_change_is_measured(found: Ablations) -> None:
     assert (found.tasks, found.datasets) == (4, 4)
 
 
+def test_a_probe_that_no_budget_bought_has_no_numbers(found: Ablations) -> None:
+    measured = {row.name: row.measured for row in found.rows}
+    assert measured["without sharpness"] == measured["without facts"] == measured[ALL] == 4
+    assert measured["without races"] == measured["without range test"] == 0
+    rows = {row[0]: row[1:] for row in found.table()}
+    assert rows["without range test"] == ["on 0 of 4 tasks", NOT_MEASURED, "-", "-", "-"]
+    assert rows["without sharpness"][0] == "on 4 of 4 tasks"
+    assert not any("tier" in name for name in rows), "no larger tier is known that has them"
+
+
+@pytest.fixture(scope="module")
+def with_larger(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The knowledge base, its sharpness in profiles of tier 64 alone, which no budget pays for."""
+    folder = tmp_path_factory.mktemp("larger")
+    for name in ("runs.parquet", "recipes.json"):
+        (folder / name).write_bytes((base / name).read_bytes())
+    records = []
+    for record in load_profiles(base):
+        values = dict(record["profile"]["values"])
+        records.append({**record, "tier": 64, "profile": {"values": values}})
+        bought = {name: value for name, value in values.items() if "sharpness" not in name}
+        records.append({**record, "profile": {"values": bought}})
+    write_profiles(folder, records)
+    return folder
+
+
+def test_dear_probes_are_taken_away_at_the_tier_that_has_them(
+    with_larger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ablations, "_ITERATIONS", 5)
+    monkeypatch.setattr(ablations, "load_folds", lambda: FOLDS)
+    found = ablate(with_larger, 0.1)
+    rows = {row.name: row for row in found.rows if row.runs == 1}
+    whole, without = f"{ALL}, tier 64", "without sharpness, tier 64"
+    assert {name for name in rows if "tier" in name} == {whole, without}
+    assert rows["without sharpness"].measured == 0
+    assert rows["without sharpness"].difference == 0.0
+    assert (rows[whole].measured, rows[without].measured) == (4, 4)
+    assert (rows[whole].against, rows[without].against) == (ALL, whole)
+    assert rows[whole].difference < -0.05, "against the advice that the budget pays for"
+    assert rows[without].difference == pytest.approx(rows[without].mean - rows[whole].mean)
+    assert rows[without].difference > 0.05
+    assert f"compared with {whole!r}" in found.markdown()
+
+
 def test_only_the_probe_that_matters_matters(found: Ablations) -> None:
     complete = regret(found, ALL)
     assert regret(found, "without sharpness") > complete + 0.05
@@ -81,6 +128,7 @@ def test_a_wrong_profile_hurts(found: Ablations, name: str) -> None:
 
 def test_differences_are_to_the_unchanged_advice(found: Ablations) -> None:
     for row in found.rows:
+        assert row.against == ALL
         expected = row.mean - regret(found, ALL, row.runs)
         assert row.difference == pytest.approx(expected, abs=1e-12)
 
@@ -139,7 +187,7 @@ def test_a_change_that_cannot_serve_the_task_counts(base: Path) -> None:
 
 def test_table_and_markdown(found: Ablations) -> None:
     header, *rows = found.table()
-    assert all(len(row) == len(header) == 5 for row in rows)
+    assert all(len(row) == len(header) == 6 for row in rows)
     assert [row[0] for row in rows] == list(dict.fromkeys(row.name for row in found.rows))
     text = found.markdown()
     assert all(" | ".join(row) in text for row in rows)

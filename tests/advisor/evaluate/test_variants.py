@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.evaluate.variants import (
+    MEASUREMENTS,
     PROBES,
     SHARES,
     cut,
@@ -18,6 +19,7 @@ from advisor.evaluate.variants import (
     masked,
     raced,
     strangers,
+    was_measured,
 )
 from advisor.feature_table import MEASURED, TASK_UNITS
 from advisor.knowledge import Knowledge
@@ -42,6 +44,15 @@ def test_masks_mask(knowledge: Knowledge, probe: str) -> None:
     np.testing.assert_array_equal(after.features[:, :, ~gone], before[:, :, ~gone])
     np.testing.assert_array_equal(knowledge.features, before)
     np.testing.assert_array_equal(after.regrets, knowledge.regrets)
+
+
+def test_what_was_measured_is_told() -> None:
+    profile = np.full((2, len(NAMES)), np.nan)
+    assert not was_measured(profile, PROBES)
+    profile[1, NAMES.index("race_muon")] = 0.0
+    assert [probe for probe in PROBES if was_measured(profile, (probe,))] == ["races"]
+    assert was_measured(profile, MEASUREMENTS)
+    assert not was_measured(profile[0], MEASUREMENTS)
 
 
 def test_strangers_share_no_data(knowledge: Knowledge) -> None:
