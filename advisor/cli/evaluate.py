@@ -23,7 +23,6 @@ _LIVE = (
     "tasks",
     "contenders",
     "opt_list",
-    "figure",
     "long",
     "replay",
 )
@@ -50,6 +49,10 @@ def add(commands: arg.Commands) -> None:
     parser.add_argument(
         "--out", metavar="FILE", action=arg.Checked, check=arg.out_file,
         help="write all results as JSON",
+    )  # fmt: skip
+    parser.add_argument(
+        "--figure", metavar="FILE", action=arg.Checked, check=arg.out_file,
+        help="draw the results as SVG",
     )  # fmt: skip
     parser.add_argument(
         "--ablations", action="store_true",
@@ -96,10 +99,6 @@ def _add_live(parser: arg.Parser) -> None:
         "--replay", metavar="FILE", action=arg.Checked, check=arg.old_file,
         help="with --live: what a replay wrote by --out, for the marks that it gives",
     )  # fmt: skip
-    parser.add_argument(
-        "--figure", metavar="FILE", action=arg.Checked, check=arg.out_file,
-        help="with --live: draw the results as SVG",
-    )  # fmt: skip
 
 
 def _names(separator: str) -> Callable[[str], list[str]]:
@@ -124,6 +123,7 @@ def run(chosen: argparse.Namespace) -> str:
             raise UserError(f"{flag} with --live", "a replay", f"add --live or leave {flag} out")
     from advisor.evaluate import replay
     from advisor.evaluate.blocks import around_marks
+    from advisor.evaluate.replay_figure import replay_figure
     from advisor.evaluate.report import BEGIN, END
     from probes.files import write_text
 
@@ -134,6 +134,9 @@ def run(chosen: argparse.Namespace) -> str:
     if chosen.out is not None:
         write_text(chosen.out, report.model_dump_json(indent=1) + "\n")
         say(f"wrote {chosen.out}")
+    if chosen.figure is not None:
+        write_text(chosen.figure, replay_figure(report))
+        say(f"wrote {chosen.figure}")
     if chosen.readme is not None:
         report.write_readme(chosen.readme)
         say(f"wrote {chosen.readme}")

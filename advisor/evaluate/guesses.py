@@ -7,14 +7,21 @@ import math
 import numpy as np
 
 from advisor.evaluate.fixed_guesses import FIXED_GUESSES
-from advisor.evaluate.tally import ADVISED, BEST_KNOWN, SINGLE_BEST, Tally
+from advisor.evaluate.tally import (
+    ADVISED,
+    BEST_KNOWN,
+    PORTFOLIO,
+    RANDOM_SEARCH,
+    SEARCHED,
+    SINGLE_BEST,
+    Tally,
+)
 from advisor.features import Matrix
 from advisor.knowledge import Knowledge
 
 KS = (1, 3, 5)
 RANDOM = (5, 10, 25, 50)
 SEARCH = (5, 10, 25)
-_SEARCHED = "search in the full space, one study"
 
 
 class Results:
@@ -58,19 +65,19 @@ def add_guesses(
     for k in KS:
         tally.add(ADVISED, k, results.chosen(order[:k]))
     for k in KS:
-        tally.add(SINGLE_BEST if k == 1 else "portfolio", k, results.chosen(portfolio[:k]))
+        tally.add(SINGLE_BEST if k == 1 else PORTFOLIO, k, results.chosen(portfolio[:k]))
     for title, recipe in FIXED_GUESSES.items():
         if recipe in base.recipes:
             tally.add(title, 1, results.chosen([base.recipes.index(recipe)]))
     validation, test = results.validation[results.served], results.test[results.served]
     for n in RANDOM:
         if n <= len(base.recipes):  # more cannot be drawn
-            tally.add("random search", n, expected_of_random(validation, test, n))
+            tally.add(RANDOM_SEARCH, n, expected_of_random(validation, test, n))
     searched = base.searched[task]
     for n in SEARCH:
         if len(searched) >= n:
             first = searched[:n]
-            tally.add(_SEARCHED, n, float(first[first[:, 0].argmin(), 1]))
+            tally.add(SEARCHED, n, float(first[first[:, 0].argmin(), 1]))
     everything = list(range(len(results.test)))
     tally.add(BEST_KNOWN, len(everything), results.chosen(everything))
 

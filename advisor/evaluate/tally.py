@@ -18,6 +18,9 @@ from advisor.features import Matrix
 
 ADVISED = "advice"
 SINGLE_BEST = "single best recipe"
+PORTFOLIO = "portfolio"
+RANDOM_SEARCH = "random search"
+SEARCHED = "search in the full space, one study"
 BEST_KNOWN = "best known of the set"
 ORACLE_REGRET = 0.0
 """Test regret of the best known recipe of a task, searched ones included: chosen on validation, its
