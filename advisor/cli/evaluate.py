@@ -168,7 +168,8 @@ def _run_live(chosen: argparse.Namespace) -> str:
     from advisor.evaluate.blocks import around_marks
     from advisor.evaluate.figure import figure
     from advisor.evaluate.live import run_live
-    from advisor.evaluate.live_report import BEGIN, END, live_facts, live_sections, write_readme
+    from advisor.evaluate.live_facts import live_facts
+    from advisor.evaluate.live_report import BEGIN, END, live_sections, write_readme
     from probes.files import write_text
 
     report = None if chosen.replay is None else _read_report(chosen.replay)
@@ -190,5 +191,8 @@ def _run_live(chosen: argparse.Namespace) -> str:
         say(f"wrote {chosen.readme}")
     if chosen.json:
         return json_text(results.model_dump(mode="json"))
-    sections = [f"{found.title}\n{columns(found.rows)}" for found in live_sections(results, report)]
+    sections = [
+        "\n".join(filter(None, (found.title, columns(found.rows), found.note)))
+        for found in live_sections(results, report)
+    ]
     return "\n\n".join([*sections, "\n".join(live_facts(results))])

@@ -37,11 +37,13 @@ class Prepared:
         recipes: In order of use.
         passes: Passes spent on choosing, in batches.
         runs: Full trainings they were chosen by.
+        seconds: Wall time spent on choosing; NaN where it is not known.
     """
 
     recipes: tuple[Recipe, ...]
     passes: float = 0.0
     runs: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,11 @@ class Contender:
     packages: tuple[str, ...] = ()
 
 
-def in_order(recipes: Sequence[Recipe], steps: int, charged: float = 0.0) -> Play:
+def in_order(
+    recipes: Sequence[Recipe], steps: int, charged: float = 0.0, seconds: float = 0.0
+) -> Play:
     """Try recipes in their order and stand for the best so far."""
-    tracker = Tracker(steps, charged)
+    tracker = Tracker(steps, charged, seconds)
     for recipe in recipes:
         tracker.add((yield Ask(recipe)))
     return tracker.standings
@@ -95,7 +99,8 @@ def in_order(recipes: Sequence[Recipe], steps: int, charged: float = 0.0) -> Pla
 def chosen_before(prepared: Prepared, steps: int) -> Play:
     """Stand for a recipe that was chosen, by trainings, before the contest."""
     yield from ()
-    return [Standing(max(prepared.runs, 1), prepared.passes / steps, prepared.recipes[0])]
+    spent = prepared.passes / steps
+    return [Standing(max(prepared.runs, 1), spent, prepared.recipes[0], prepared.seconds)]
 
 
 def _fixed(name: str, recipe: Recipe) -> Contender:
@@ -119,9 +124,9 @@ def _listed(
     keys = " ".join(recipe.key for recipe in recipes)
     return Entry(
         setting.task.name, name, study, steps,
-        partial(in_order, recipes, steps, prepared.passes),
+        partial(in_order, recipes, steps, prepared.passes, prepared.seconds),
         size=4 * len(recipes), basis=f"{keys} after {prepared.passes:g} of {steps} passes",
-        probed=prepared.passes / steps,
+        probed=prepared.passes / steps, probed_seconds=prepared.seconds,
     )  # fmt: skip
 
 
@@ -150,7 +155,7 @@ def _search(
             size=setting.trials + (0 if how == "draws" else 20),
             basis=f"{setting.trials} trials of {task.steps} steps, seed {seed}, "
             f"optuna {optuna.__version__}, {searched}",
-            resampled=how == "draws",
+            resampled=how == "draws", kept=how != "draws",
         )  # fmt: skip
 
     return Contender(name, entry, repeated=how != "draws", long=long)
@@ -169,6 +174,7 @@ def _peer(name: str, search: PeerSearch, packages: tuple[str, ...]) -> Contender
             size=setting.trials + 20,
             basis=f"{setting.trials} trials of {task.steps} steps, seed {seed}, "
             f"{packages[0]} {version(packages[0])}, optuna {version('optuna')}, {searched}",
+            kept=True,
         )  # fmt: skip
 
     return Contender(name, entry, repeated=True, long=True, packages=packages)

@@ -38,12 +38,14 @@ class Trained:
         loss: Validation loss at the end; infinite where it diverged or could not be done.
         passes: What it cost, in batches; 0 where the recipe was refused before the first step.
         record: The journal's record, None where there is none.
+        seconds: Wall time of its steps; NaN where it is not known.
     """
 
     recipe: Recipe
     loss: float
     passes: float
     record: Mapping[str, Any] | None
+    seconds: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,14 @@ class Standing:
         runs: Trainings it chose by.
         passes: What it spent up to there over the task's budget, probes included.
         recipe: What it then recommends.
+        seconds: Wall time spent up to there, of probes and of the steps of its trainings; NaN
+            where one of them is not known.
     """
 
     runs: int
     passes: float
     recipe: Recipe
+    seconds: float = math.nan
 
 
 Play = Generator[Ask, Trained, list[Standing]]
@@ -78,8 +83,11 @@ class Entry:
         basis: All that decides the play, in words: a finished one is taken over only where this
             is the same.
         probed: Share of the task's budget that it spent before its first training.
+        probed_seconds: Wall time of that; NaN where it is not known.
         resampled: Whether its standings are single draws, of which every number is resampled; such
             recipes are not trained on fresh seeds.
+        kept: Whether its play takes so long to think through that where it stood is kept; another
+            is played anew, from trainings that are known.
         standings: What came of it; None while it runs.
     """
 
@@ -91,7 +99,9 @@ class Entry:
     size: int = 1
     basis: str = ""
     probed: float = 0.0
+    probed_seconds: float = 0.0
     resampled: bool = False
+    kept: bool = False
     standings: list[Standing] | None = None
 
     @property
@@ -106,21 +116,24 @@ class Tracker:
     Args:
         steps: The task's budget in batches.
         charged: Passes spent before the first training.
+        seconds: Wall time of these; NaN where it is not known.
     """
 
-    def __init__(self, steps: int, charged: float = 0.0) -> None:
+    def __init__(self, steps: int, charged: float = 0.0, seconds: float = 0.0) -> None:
         self.standings: list[Standing] = []
         self.passes = charged
+        self.seconds = seconds
         self._steps = steps
         self._best: Trained | None = None
 
     def add(self, trained: Trained) -> None:
         """Take in one more training; the first of equals stays the best."""
         self.passes += trained.passes
+        self.seconds += trained.seconds
         if self._best is None or trained.loss < self._best.loss:
             self._best = trained
-        standing = Standing(len(self.standings) + 1, self.passes / self._steps, self._best.recipe)
-        self.standings.append(standing)
+        runs, spent = len(self.standings) + 1, self.passes / self._steps
+        self.standings.append(Standing(runs, spent, self._best.recipe, self.seconds))
 
 
 class Contest(Source):
@@ -202,9 +215,12 @@ def known_training(state: State, task: str, ask: Ask) -> Trained | None:
     if record is not None:
         final = float(record["final"])
         loss = final if math.isfinite(final) and not record["diverged"] else math.inf
-        return Trained(ask.recipe, loss, float(record["passes"]), record)
+        seconds = float(record["steps"] * record["seconds_per_step"])
+        return Trained(ask.recipe, loss, float(record["passes"]), record, seconds)
     if state.has(task, key, ask.seed):
-        return Trained(ask.recipe, math.inf, 0.0, None)
+        # a recipe is refused before its first step; when a crash came is not known
+        seconds = 0.0 if (task, key) in state.refused else math.nan
+        return Trained(ask.recipe, math.inf, 0.0, None, seconds)
     return None
 
 

@@ -51,7 +51,7 @@ def _profile_panel(table: PerTask, looks: dict[str, Look]) -> Panel:
 
     panel = Panel(
         *_RIGHT, head="Time to the target (loss of AdamW 1e-3 cosine)",
-        x_label="time over that of the fastest of these (log)", y_label="share of tasks",
+        x_label="passes over those of the fastest of these (log)", y_label="share of tasks",
         x_ticks=[(tidy(x(ratio)), f"{ratio} x") for ratio in (1, 2, 3, 4, 6, 8)],
         y_ticks=[(tidy(y(share / 5)), f"{share / 5:g}") for share in range(6)],
     )  # fmt: skip

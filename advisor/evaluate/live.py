@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from advisor.evaluate.contenders import CONTENDERS, LISTED, Contender, Need, Prepared, Setting
-from advisor.evaluate.contest import Contest, Entry, Standing
+from advisor.evaluate.contest import Contest, Entry
 from advisor.evaluate.live_tasks import live_tasks
 from advisor.evaluate.outcomes import contest_scales, outcomes
 from advisor.evaluate.peers import absent, not_installed, transferred
+from advisor.evaluate.plays import finished_plays, keep, named
 from advisor.evaluate.prepare import (
     Place,
     place_of,
@@ -28,6 +29,7 @@ from advisor.evaluate.prepare import (
 )
 from advisor.evaluate.results import LiveResults, LiveTask
 from advisor.evaluate.versions import versions
+from advisor.evaluate.wall_time import seconds_spent
 from knowledge_base.build import Progress, run_source
 from knowledge_base.executor import make_executor
 from knowledge_base.journal import Journal
@@ -35,7 +37,6 @@ from knowledge_base.limits import Limits
 from knowledge_base.state import State
 from knowledge_base.work import built_task
 from probes.errors import UserError, unknown_name
-from probes.recipe.schema import Recipe
 
 Say = Callable[[str], None]
 _SECONDS = 300.0
@@ -170,15 +171,16 @@ def hold_contest(
 ) -> State:
     """Let all entries come to their end; returns what the journal of trainings then holds.
 
-    Plays that came to their end before are read from ``plays``, so that a finished search need not
-    be thought through again.
+    Searches that came to their end before are read from ``plays``, so that they need not be thought
+    through again.
     """
-    known = _finished_plays(plays)
+    known = finished_plays(plays)
     for entry in entries:
-        entry.standings = known.get(_name(entry.place))
+        entry.standings = known.get(named(entry.place)) if entry.kept else None
 
     def finished(entry: Entry) -> None:
-        plays.append("play", {"place": entry.place, "standings": _plain(entry.standings or [])})
+        if entry.kept:
+            keep(plays, entry)
 
     with Journal(store / "journal.log") as journal:
         state = State.of(journal)
@@ -215,35 +217,10 @@ def _ready(
         elif need == "transfer":
             ready[need] = Prepared(transferred(task, knowledge, LISTED))
         elif need != "opt_list":
-            ready[need] = prepared(place, need)
+            ready[need] = replace(prepared(place, need), seconds=seconds_spent(place, need))
         elif listed is not None:
             ready[need] = listed
     return ready
-
-
-def _finished_plays(plays: Journal) -> dict[str, list[Standing]]:
-    return {
-        _name(record["place"]): [
-            Standing(runs, passes, Recipe.parse(record["standings"]["recipes"][index]))
-            for runs, passes, index in record["standings"]["at"]
-        ]
-        for kind, record in plays.read()
-        if kind == "play"
-    }
-
-
-def _name(place: list[Any]) -> str:
-    return "\n".join(map(str, place))
-
-
-def _plain(standings: Sequence[Standing]) -> dict[str, Any]:
-    """Standings as plain data, every recipe written once."""
-    recipes = {at.recipe.key: at.recipe for at in standings}
-    order = {key: index for index, key in enumerate(recipes)}
-    return {
-        "recipes": [recipe.brief() for recipe in recipes.values()],
-        "at": [[at.runs, at.passes, order[at.recipe.key]] for at in standings],
-    }
 
 
 def _peers(players: Iterable[Contender]) -> list[str]:

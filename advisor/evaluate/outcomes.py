@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -65,13 +67,29 @@ def outcomes(
     return made
 
 
+class _Mark(NamedTuple):
+    """What a training is worth.
+
+    Attributes:
+        validation: Validation regret.
+        test: Test regret.
+        share: Share of the budget's passes until the target.
+        pace: Wall seconds of a pass in this training; NaN where it is not known.
+    """
+
+    validation: float
+    test: float
+    share: float
+    pace: float
+
+
 class _Marks:
-    """What trainings on one task are worth: validation regret, test regret, share to target."""
+    """What trainings on one task are worth."""
 
     def __init__(self, state: State, task: LiveTask, found: tuple[Scale, Scale]) -> None:
         self._state, self._task, self._scales = state, task, found
 
-    def of(self, recipe: Recipe, seed: int) -> tuple[float, float, float]:
+    def of(self, recipe: Recipe, seed: int) -> _Mark:
         trained = known_training(self._state, self._task.name, Ask(recipe, seed))
         if trained is None:  # a result that is gone is not a bad result
             raise UserError(
@@ -80,33 +98,46 @@ class _Marks:
                 "remove plays.log from the store and run again: what is missing is trained anew",
             )
         record = trained.record
+        pace = trained.seconds / trained.passes if trained.passes else math.nan
         if record is None or record["diverged"]:
-            return 1.0, 1.0, 1.0
+            return _Mark(1.0, 1.0, 1.0, pace)
         validation, test = self._scales
-        return (
+        return _Mark(
             validation.regret(float(record["final"])),
             test.regret(float(record["test"])),
             time_to_target(record, self._task.target, self._task.steps),
+            pace,
         )
+
+    def seconds(self, share: float, pace: float) -> float:
+        """Wall time of a share of the budget; of a step at least, as no training takes none."""
+        return max(share * self._task.steps, 1.0) * pace
 
 
 def _retrained(entry: Entry, standings: Sequence[Standing], marks: _Marks) -> Iterable[Outcome]:
-    of: dict[str, list[tuple[float, float, float]]] = {}
+    of: dict[str, list[_Mark]] = {}
     for at in standings:
         key = at.recipe.key
         if key not in of:
             of[key] = [marks.of(at.recipe, seed) for seed in FRESH_SEEDS]
-        validation, test, trained = zip(*of[key], strict=True)
+        validation, test, trained, paces = zip(*of[key], strict=True)
         share = tuple(min(entry.probed + part, 1.0) for part in trained)
+        seconds = (
+            entry.probed_seconds + marks.seconds(at - entry.probed, pace)
+            for at, pace in zip(share, paces, strict=True)
+        )
         yield Outcome(
             task=entry.task, contender=entry.contender, study=entry.study, runs=at.runs,
             passes=at.passes, recipe=key, validation=validation, test=test, to_target=share,
+            seconds=_if_known(at.seconds), seconds_to_target=_all_known(seconds),
         )  # fmt: skip
 
 
 def _resampled(entry: Entry, standings: Sequence[Standing], marks: _Marks) -> Iterable[Outcome]:
-    columns = np.asarray([marks.of(at.recipe, SEARCH_SEED) for at in standings]).T
+    found = [marks.of(at.recipe, SEARCH_SEED) for at in standings]
+    columns = np.asarray([(*mark[:3], marks.seconds(mark.share, mark.pace)) for mark in found]).T
     passes = sum(at.passes for at in standings) / len(standings)
+    seconds = sum(at.seconds for at in standings) / len(standings)
 
     def expected(column: int, runs: int) -> tuple[float]:
         return (expected_of_random(columns[0], columns[column], runs),)
@@ -115,5 +146,16 @@ def _resampled(entry: Entry, standings: Sequence[Standing], marks: _Marks) -> It
         yield Outcome(
             task=entry.task, contender=entry.contender, study=entry.study, runs=runs,
             passes=passes * runs, recipe="", validation=expected(0, runs), test=expected(1, runs),
-            to_target=expected(2, runs),
+            to_target=expected(2, runs), seconds=_if_known(seconds * runs),
+            seconds_to_target=_all_known(expected(3, runs)),
         )  # fmt: skip
+
+
+def _if_known(seconds: float) -> float | None:
+    return seconds if math.isfinite(seconds) else None
+
+
+def _all_known(seconds: Iterable[float]) -> tuple[float, ...] | None:
+    """The times, where all are known; a clock too coarse for a training does not know it."""
+    times = tuple(seconds)
+    return times if all(0.0 < time < math.inf for time in times) else None

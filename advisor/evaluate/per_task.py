@@ -34,6 +34,8 @@ class PerTask:
         regrets: (tasks,) normalized test regret; NaN on tasks that the entry has no outcome for.
         times: (tasks,) share of the budget to the target, in (0, 1]; NaN likewise.
         passes: (tasks,) what was spent, in budgets of the task; NaN likewise.
+        seconds: (tasks,) wall time that was spent; NaN also where it is not known.
+        seconds_to_target: (tasks,) wall time to the target; NaN also where it is not known.
         seed: Of the resampling.
     """
 
@@ -41,6 +43,8 @@ class PerTask:
     regrets: Mapping[TableEntry, Matrix]
     times: Mapping[TableEntry, Matrix]
     passes: Mapping[TableEntry, Matrix]
+    seconds: Mapping[TableEntry, Matrix]
+    seconds_to_target: Mapping[TableEntry, Matrix]
     seed: int
 
     @property
@@ -96,7 +100,7 @@ def per_task(results: LiveResults) -> PerTask:
     """
     tasks = tuple(sorted(results.tasks, key=lambda task: task.name))
     place = {task.name: index for index, task in enumerate(tasks)}
-    found: dict[tuple[str, int, int], dict[int, tuple[float, float, float]]] = {}
+    found: dict[tuple[str, int, int], dict[int, _Numbers]] = {}
     for outcome in results.outcomes:
         if outcome.task not in place:
             raise _bad("outcomes of the tasks listed", outcome)
@@ -104,25 +108,31 @@ def per_task(results: LiveResults) -> PerTask:
         if outcome.study in studies:
             raise _bad("one outcome for each task, contender, study and runs", outcome)
         studies[outcome.study] = _numbers(outcome, 1 / tasks[place[outcome.task]].steps)
-    regrets: dict[TableEntry, Matrix] = {}
-    times: dict[TableEntry, Matrix] = {}
-    passes: dict[TableEntry, Matrix] = {}
+    vectors: list[dict[TableEntry, Matrix]] = [{}, {}, {}, {}, {}]
     for (contender, runs, index), studies in found.items():
         ordered = [studies[study] for study in sorted(studies)]
-        for side, target in enumerate((regrets, times, passes)):
+        for side, target in enumerate(vectors):
             vector = target.setdefault((contender, runs), np.full(len(tasks), np.nan))
             vector[index] = fmean(numbers[side] for numbers in ordered)
-    return PerTask(tasks, regrets, times, passes, results.seed)
+    regrets, times, passes, seconds, timed = vectors
+    return PerTask(tasks, regrets, times, passes, seconds, timed, results.seed)
 
 
-def _numbers(outcome: Outcome, one_step: float) -> tuple[float, float, float]:
-    """Regret, time to the target and passes of one outcome."""
+_Numbers = tuple[float, float, float, float, float]
+"""Regret, time to the target, passes, seconds, seconds to the target."""
+
+
+def _numbers(outcome: Outcome, one_step: float) -> _Numbers:
+    """The numbers of one outcome."""
     if not (outcome.test and outcome.to_target):
         raise _bad("an outcome on at least one fresh seed", outcome)
     if not all(map(math.isfinite, (*outcome.test, *outcome.to_target, outcome.passes))):
         raise _bad("finite regrets, times to the target and passes", outcome)
     # nothing trained reaches a target before its first step
-    return median(outcome.test), max(median(outcome.to_target), one_step), outcome.passes
+    soonest = max(median(outcome.to_target), one_step)
+    seconds = math.nan if outcome.seconds is None else outcome.seconds
+    timed = median(outcome.seconds_to_target) if outcome.seconds_to_target else math.nan
+    return median(outcome.test), soonest, outcome.passes, seconds, timed
 
 
 def _bad(expected: str, outcome: Outcome) -> UserError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
 FRESH_SEEDS = (101, 102, 103)
 """Seeds on which the recipe that a contender ends with is trained again; no search uses them."""
@@ -48,6 +48,11 @@ class Outcome(BaseModel):
         to_target: Share of the budget's passes after which the validation loss first was at or
             below the task's target, on each fresh seed, passes for probing included; 1 where it
             never was.
+        seconds: Wall time spent up to there, as measured, probes included: of trainings the time
+            of their steps; None where one of these is not known, as in results of before it was
+            noted.
+        seconds_to_target: The passes of ``to_target`` as wall time, by the seconds that a pass took
+            in the same training, that of probes as it was; None where it is not known.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -60,6 +65,8 @@ class Outcome(BaseModel):
     validation: tuple[float, ...]
     test: tuple[float, ...]
     to_target: tuple[float, ...]
+    seconds: float | None = None
+    seconds_to_target: tuple[PositiveFloat, ...] | None = None
 
 
 class LiveResults(BaseModel):

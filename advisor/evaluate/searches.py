@@ -91,7 +91,8 @@ class Search:
         for number in range(1, trials + 1):
             _, recipe = self._ask(study)
             trained = yield Ask(recipe)
-            standings.append(Standing(number, trained.passes / steps, recipe))
+            cost = trained.passes / steps
+            standings.append(Standing(number, cost, recipe, trained.seconds))
         return standings
 
     def hyperband(self, steps: int, trials: int, seed: int) -> Play:
@@ -107,13 +108,14 @@ class Search:
         study = self._study(seed, pruner)
         standings: list[Standing] = []
         best: Trained | None = None
-        spent, asked = 0.0, 0
+        spent, seconds, asked = 0.0, 0.0, 0
         while len(standings) < trials and asked < 10 * trials:
             trial, recipe = self._ask(study)
             trained = yield Ask(recipe)
             asked += 1
             share = _pruned_at(trial, trained)
             spent += (trained.passes / steps if trained.record else 1.0) * (share or 1.0)
+            seconds += trained.seconds * (share or 1.0)
             if share is None:
                 study.tell(trial, objective(trained))
                 if best is None or trained.loss < best.loss:
@@ -122,7 +124,7 @@ class Search:
                 study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             while best is not None and len(standings) < min(int(spent), trials):
                 runs = len(standings) + 1
-                standings.append(Standing(runs, float(runs), best.recipe))
+                standings.append(Standing(runs, float(runs), best.recipe, seconds * runs / spent))
         return standings
 
     def _study(self, seed: int, pruner: optuna.pruners.BasePruner | None = None) -> optuna.Study:

@@ -1,8 +1,9 @@
 """How soon contenders reach the target: speed-up and performance profile.
 
-A task's time is the share of its budget until the validation loss reaches the target, and that of
-a run that misses it is the whole budget. The profile is Dolan and Moré's (2002), Benchmarking
-optimization software with performance profiles; its score is that of AlgoPerf (Dahl et al. 2023).
+A task's time is the share of its budget of passes until the validation loss reaches the target, and
+that of a run that misses it is the whole budget. A speed-up can also be told in seconds. The
+profile is Dolan and Moré's (2002), Benchmarking optimization software with performance profiles;
+its score is that of AlgoPerf (Dahl et al. 2023).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -29,7 +31,7 @@ class SpeedUp:
         ratio: Geometric mean over tasks of the other's time over its own; above 1 is sooner.
         low: Lower end of the 95 % bootstrap interval over leak groups.
         high: Upper end.
-        tasks: Tasks that both have outcomes for.
+        tasks: Tasks that both have times for.
     """
 
     ratio: float
@@ -63,14 +65,30 @@ class Profile:
         return sum(r <= ratio * (1 + 1e-9) for r in self.ratios) / len(self.ratios)
 
 
-def speed_up(table: PerTask, entry: TableEntry, over: TableEntry) -> SpeedUp | None:
-    """How much sooner ``entry`` reaches the target than ``over``; None without a common task."""
-    if entry not in table.times or over not in table.times:
+def speed_up(
+    table: PerTask,
+    entry: TableEntry,
+    over: TableEntry,
+    by: Literal["passes", "seconds"] = "passes",
+) -> SpeedUp | None:
+    """How much sooner one contender reaches the target than another.
+
+    Args:
+        table: The outcomes.
+        entry: The one.
+        over: The other.
+        by: Passes, which depend on no machine, or seconds as they were measured.
+
+    Returns:
+        The speed-up over the tasks that both have times for; None where there is none.
+    """
+    times = table.times if by == "passes" else table.seconds_to_target
+    if entry not in times or over not in times:
         return None
-    where = table.common([entry, over])
+    where = np.isfinite(times[entry]) & np.isfinite(times[over])
     if not where.any():
         return None
-    logs = np.where(where, np.log(table.times[over]) - np.log(table.times[entry]), 0.0)
+    logs = np.where(where, np.log(times[over]) - np.log(times[entry]), 0.0)
     low, high = interval(np.exp(table.draws(where) @ logs))
     return SpeedUp(math.exp(logs[where].mean()), low, high, int(where.sum()))
 

@@ -1,7 +1,7 @@
-"""What a guess is worth in trials of a cold search.
+"""What a guess is worth in trials of a cold search, and what it cost in seconds.
 
-The smallest number of trials at which the mean regret over tasks of a cold search is at or below
-the guess's own. Of several searches the one that needs fewest counts.
+Worth is the smallest number of trials at which the mean regret over tasks of a cold search is at or
+below the guess's own. Of several searches the one that needs fewest counts.
 """
 
 from __future__ import annotations
@@ -92,3 +92,23 @@ def worth(table: PerTask, entry: TableEntry, searches: Sequence[str] | None = No
     low, high = interval(needed(table.draws(where)))
     best = min(float(means(of, whole)[0]) for of in tried if of[1] == limit)
     return Worth(float(needed(whole)[0]), low, high, limit, int(where.sum()), best)
+
+
+def relative_seconds(table: PerTask, entry: TableEntry, unit: TableEntry) -> float | None:
+    """What an entry cost in wall time, in units of what another one cost on the same task.
+
+    A ratio of times that were measured side by side can be compared between machines.
+
+    Args:
+        table: The outcomes.
+        entry: Whose cost.
+        unit: What it is told in: one training by a recipe that is known to all.
+
+    Returns:
+        The geometric mean over the tasks whose times are known; None where there is none.
+    """
+    if entry not in table.seconds or unit not in table.seconds:
+        return None
+    ratios = table.seconds[entry] / table.seconds[unit]
+    known = ratios[np.isfinite(ratios) & (ratios > 0)]
+    return float(np.exp(np.log(known).mean())) if len(known) else None

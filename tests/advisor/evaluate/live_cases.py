@@ -12,12 +12,14 @@ Regrets = Mapping[tuple[str, int], Sequence[float | None]]
 def outcome(
     task: str, contender: str, runs: int, *,
     study: int = 0, regret: float | Sequence[float], time: float | Sequence[float] = 1.0,
+    seconds: float | None = None, seconds_to_target: Sequence[float] | None = None,
 ) -> Outcome:  # fmt: skip
     test = (regret,) * 3 if isinstance(regret, float) else tuple(regret)
     times = (time,) * 3 if isinstance(time, float) else tuple(time)
     return Outcome(
         task=task, contender=contender, study=study, runs=runs, passes=float(runs), recipe="r",
-        validation=test, test=test, to_target=times,
+        validation=test, test=test, to_target=times, seconds=seconds,
+        seconds_to_target=None if seconds_to_target is None else tuple(seconds_to_target),
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ LISTED = reference_recipes()[:12]
 
 def setting(name: str = "a", seed: int = 0, trials: int = 12) -> Setting:
     needs: tuple[Need, ...] = ("advice", "fastest", "refine", "rate", "portfolio", "opt_list")
-    prepared = {need: Prepared(LISTED, passes=7.0, runs=10) for need in needs}
+    prepared = {need: Prepared(LISTED, passes=7.0, runs=10, seconds=0.5) for need in needs}
     return Setting(TASK.model_copy(update={"name": name}), True, trials, seed, prepared)
 
 
@@ -42,7 +42,7 @@ def trained(recipe: Recipe) -> Trained:
         "steps": STEPS, "curve_steps": (0, 10, 30, 60, STEPS),
         "curve_validation": (3.0, 2.0 * loss, 1.5 * loss, 1.2 * loss, loss),
     }  # fmt: skip
-    return Trained(recipe, loss, float(STEPS), record)
+    return Trained(recipe, loss, float(STEPS), record, 2.0)
 
 
 def finished(play: Play) -> tuple[list[Recipe], list[Standing]]:
@@ -76,7 +76,7 @@ def test_names_are_those_of_the_results() -> None:
 def test_a_fixed_guess_costs_one_training(name: str, recipe: Recipe) -> None:
     asked, standings = finished(CONTENDERS[name].entry(setting(), 0).start())
     assert asked == [recipe]
-    assert standings == [Standing(1, 1.0, recipe)]
+    assert standings == [Standing(1, 1.0, recipe, 2.0)]
 
 
 @pytest.mark.parametrize(
@@ -85,17 +85,19 @@ def test_a_fixed_guess_costs_one_training(name: str, recipe: Recipe) -> None:
      ("learning-rate finder + one-cycle", 1)],
 )  # fmt: skip
 def test_a_list_is_tried_in_its_order_and_pays_for_its_probes(name: str, count: int) -> None:
-    asked, standings = finished(CONTENDERS[name].entry(setting(), 0).start())
+    entry = CONTENDERS[name].entry(setting(), 0)
+    asked, standings = finished(entry.start())
     assert asked == list(LISTED[:count])
     assert [at.runs for at in standings] == list(range(1, count + 1))
-    assert standings[0] == Standing(1, 1.07, LISTED[0])
+    assert standings[0] == Standing(1, 1.07, LISTED[0], 2.5)
+    assert (entry.probed, entry.probed_seconds, entry.kept) == (0.07, 0.5, False)
 
 
 def test_what_was_refined_stands_for_the_trials_it_took() -> None:
-    play = chosen_before(Prepared(LISTED[:1], passes=250.0, runs=10), STEPS)
+    play = chosen_before(Prepared(LISTED[:1], passes=250.0, runs=10, seconds=60.0), STEPS)
     with pytest.raises(StopIteration) as end:
         next(play)
-    assert end.value.value == [Standing(10, 2.5, LISTED[0])]
+    assert end.value.value == [Standing(10, 2.5, LISTED[0], 60.0)]
 
 
 def test_every_study_of_every_task_has_a_seed_of_its_own() -> None:
@@ -128,6 +130,11 @@ def test_a_search_has_a_standing_for_each_training(name: str) -> None:
     best = min(asked, key=lambda recipe: trained(recipe).loss)
     assert entry.resampled or hyperband or standings[-1].recipe == best
     assert entry.resampled == (name == "random, full space")
+    assert entry.kept != entry.resampled
+    assert all(0.0 < at.seconds < math.inf for at in standings)
+    whole = [at.seconds / at.runs for at in standings if not entry.resampled]
+    # a pruned trial costs only up to where it was pruned, so a full training's worth costs as much
+    assert whole == pytest.approx([2.0] * len(whole))
 
 
 def test_tpe_learns() -> None:

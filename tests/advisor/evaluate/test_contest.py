@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import pytest
+
 from advisor.evaluate.contenders import in_order
 from advisor.evaluate.contest import Ask, Contest, Entry, Play, Standing, Tracker, Trained
 from advisor.evaluate.results import FRESH_SEEDS, SEARCH_SEED
@@ -21,7 +23,7 @@ Place = tuple[str, float, int]
 
 
 def entry(recipes: Sequence[Recipe], task: str = "a", name: str = "list", **more: Any) -> Entry:
-    return Entry(task, name, 0, STEPS, partial(in_order, recipes, STEPS, 10.0), **more)
+    return Entry(task, name, 0, STEPS, partial(in_order, recipes, STEPS, 10.0, 0.25), **more)
 
 
 def loss_of(rate: float) -> float:
@@ -39,11 +41,19 @@ def answer(contest: Contest, state: State, item: Item, kind: str = "run", **more
     record: dict[str, Any] = {"task": item.task, "recipe": key, "seed": item.seed, "tier": 0}
     if kind == "run":
         loss = loss_of(rate_of(item))
-        record |= {"final": loss, "passes": 50.0, "diverged": False, **more}
+        record |= {
+            "final": loss, "passes": 50.0, "steps": 25, "seconds_per_step": 0.02, "diverged": False,
+            **more,
+        }  # fmt: skip
     else:
         record["reason"] = "a test"
     state.add(kind, record)
     contest.told(item, kind, record)
+
+
+def key_of(recipe: Recipe) -> str:
+    """How an item writes it."""
+    return recipe.model_dump_json(by_alias=True)
 
 
 def played(entries: Sequence[Entry], state: State) -> list[Place]:
@@ -65,9 +75,10 @@ def test_a_list_is_tried_in_order_and_every_incumbent_is_trained_anew() -> None:
         *(("a", rate, seed) for rate in RATES[:2] for seed in FRESH_SEEDS),
     ]
     best = [RECIPES[0], RECIPES[1], RECIPES[1]]
-    # ten passes were charged before, and each training has fifty
+    # ten passes in a quarter of a second were charged before; a training has 50 in half a second
     assert one.standings == [
-        Standing(runs, 0.1 + 0.5 * runs, recipe) for runs, recipe in enumerate(best, start=1)
+        Standing(runs, 0.1 + 0.5 * runs, recipe, 0.25 + 0.5 * runs)
+        for runs, recipe in enumerate(best, start=1)
     ]
 
 
@@ -126,7 +137,25 @@ def test_what_cannot_be_trained_is_worst_and_costs_nothing() -> None:
         answer(contest, state, item, kind)
     while (item := contest.take()) is not None:
         answer(contest, state, item)
-    assert one.standings == [Standing(1, 0.1, RECIPES[0]), Standing(2, 0.6, RECIPES[1])]
+    assert one.standings == [
+        Standing(1, 0.1, RECIPES[0], 0.25), Standing(2, 0.6, RECIPES[1], 0.75)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"), [("failed", {}), ("run", {"seconds_per_step": math.nan})]
+)
+def test_what_was_not_timed_makes_all_that_follows_unknown(kind: str, more: Any) -> None:
+    state, one = State(), entry(RECIPES)
+    contest = Contest([one], state)
+    kinds = iter(["run", kind])
+    while (item := contest.take()) is not None:
+        of = next(kinds, "run")
+        answer(contest, state, item, of, **(more if item.recipe == key_of(RECIPES[1]) else {}))
+    assert one.standings is not None
+    first, *later = (at.seconds for at in one.standings)
+    assert first == 0.75
+    assert all(map(math.isnan, later))
 
 
 def test_plays_are_told_of_divergence() -> None:
@@ -147,6 +176,7 @@ def test_plays_are_told_of_divergence() -> None:
 def test_the_first_of_equals_stays_the_best() -> None:
     tracker = Tracker(STEPS)
     for recipe in RECIPES:
-        tracker.add(Trained(recipe, 1.0, 100.0, None))
+        tracker.add(Trained(recipe, 1.0, 100.0, None, 3.0))
+    assert [at.seconds for at in tracker.standings] == [3.0, 6.0, 9.0]
     assert [at.recipe for at in tracker.standings] == [RECIPES[0]] * 3
     assert [at.passes for at in tracker.standings] == [1.0, 2.0, 3.0]

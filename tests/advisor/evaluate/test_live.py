@@ -9,6 +9,7 @@ import pytest
 import synthetic
 
 from advisor import boosting, curve_fit, refine_study, shipped
+from advisor.advice import Advice
 from advisor.curves import Allowance, load_allowance
 from advisor.evaluate import live, prepare
 from advisor.evaluate.contenders import CONTENDERS
@@ -123,6 +124,7 @@ def test_cold_contenders_compete_and_a_second_call_trains_nothing(
         assert [o.passes for o in rising] == pytest.approx([1.0, 2.0, 3.0])
     assert all(0.0 <= value <= 1.0 for o in results.outcomes for value in (*o.test, *o.to_target))
     assert LiveResults.model_validate_json(results.model_dump_json()) == results
+    assert all(o.seconds and o.seconds_to_target for o in results.outcomes)
 
     again = compete(*COLD)
     assert again.outcomes == results.outcomes
@@ -175,11 +177,14 @@ def test_advice_comes_from_models_without_the_data_and_pays_for_its_probes(
     advised = of(results, "advice")
     assert [o.runs for o in advised] == list(range(1, len(advised) + 1))
     assert 1.0 < advised[0].passes <= 1.1 + 1.0 / LONG
+    assert advised[0].seconds is not None
+    assert advised[0].seconds > Advice.load(place.folder / "advice.json").probe.seconds
     assert [o.runs for o in of(results, "refine")] == [prepare.REFINED]
     assert of(results, "refine")[0].passes > 3.0
     assert [o.runs for o in of(results, "advice, fastest")] == [1]
     (found,) = of(results, "learning-rate finder + one-cycle")
     assert 1.0 < found.passes <= 1.5
+    assert found.seconds is None, "the finder is not timed"
     keys = {recipe.key for recipe in prepare.portfolio(task, base).recipes}
     assert {o.recipe for o in of(results, "portfolio")} <= keys
     # a recipe with the task's own batch size has the key that everybody else has

@@ -5,14 +5,8 @@ from pathlib import Path
 import pytest
 from live_cases import contest, live, outcome, shuffled
 
-from advisor.evaluate.live_report import (
-    BEGIN,
-    END,
-    live_facts,
-    live_markdown,
-    live_sections,
-    write_readme,
-)
+from advisor.evaluate.live_facts import live_facts
+from advisor.evaluate.live_report import BEGIN, END, live_markdown, live_sections, write_readme
 from probes.errors import UserError
 
 
@@ -41,8 +35,35 @@ def test_comparison_and_speed() -> None:
     assert against["TPE, full space"][1].startswith("+0.050")  # the last of its rows, 25 trials
     assert against["AdamW 1e-3 cosine"][2:4] == ["3 of 4", "1 of 4"]
     speed = _rows("Time to the target")
-    assert speed["advice, fastest"][:4] == ["5.0 (5.0 to 5.0)", "1.8 (1.8 to 1.8)", "100%", "1.00"]
+    assert speed["advice, fastest"][:6] == [
+        "5.0 (5.0 to 5.0)", "-", "1.8 (1.8 to 1.8)", "-", "100%", "1.00",
+    ]  # fmt: skip
     assert speed["AdamW 1e-3 cosine"][-8:] == ["0%"] * 4 + ["100%"] * 4
+
+
+def test_seconds_stand_beside_passes() -> None:
+    results = contest()
+    took = {"advice": 3.0, "AdamW 1e-3 cosine": 2.0, "portfolio": 8.0}
+    timed = tuple(
+        one.model_copy(update={"seconds": took[name], "seconds_to_target": (took[name] / 4,) * 3})
+        if (name := one.contender) in took
+        else one
+        for one in results.outcomes
+    )
+    sections = live_sections(results.model_copy(update={"outcomes": timed}))
+    rows = {
+        (section.title.split()[0], *row[:2]): row
+        for section in sections
+        for row in section.rows
+        if row[0] in (*took, "refine")
+    }
+    assert rows["What", "advice", "1"][2:4] == ["1.00", "1.50"]
+    assert rows["What", "AdamW 1e-3 cosine", "1"][3] == "1.00"
+    assert rows["What", "refine", "10"][3] == "-"
+    speed = rows["Time", "advice", "3.3 (3.3 to 3.3)"]
+    assert speed[2:5] == ["0.7", "1.2 (1.2 to 1.2)", "2.7"]
+    for section in sections:
+        assert ("as measured" in section.note) == (section.title.split()[0] in ("What", "Time"))
 
 
 def test_markdown_names_how_it_was_made_and_no_order() -> None:

@@ -26,6 +26,19 @@ def test_median_over_seeds_then_mean_over_studies() -> None:
     np.testing.assert_allclose(table.times["a", 1], [(0.2 + 1.0) / 2, np.nan])
 
 
+def test_seconds_are_unknown_where_one_study_does_not_know_them() -> None:
+    table = per_task(
+        _with(
+            outcome("t0", "a", 1, regret=0.1, seconds=2.0, seconds_to_target=(0.3, 0.1, 0.9)),
+            outcome("t0", "a", 1, study=1, regret=0.1, seconds=4.0, seconds_to_target=(0.5,) * 3),
+            outcome("t1", "a", 1, regret=0.1, seconds=2.0),
+            outcome("t1", "a", 1, study=1, regret=0.1, seconds_to_target=(0.5,) * 3),
+        )
+    )
+    np.testing.assert_allclose(table.seconds["a", 1], [3.0, np.nan])
+    np.testing.assert_allclose(table.seconds_to_target["a", 1], [(0.3 + 0.5) / 2, np.nan])
+
+
 def test_no_target_is_reached_before_the_first_step() -> None:
     table = per_task(_with(outcome("t0", "a", 1, regret=0.1, time=0.0)))
     assert table.times["a", 1][0] == 1 / 1000

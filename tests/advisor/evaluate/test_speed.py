@@ -40,6 +40,31 @@ def test_over_itself_it_is_one() -> None:
     assert found.shown() == "1.0 (1.0 to 1.0)"
 
 
+def test_speed_up_in_seconds_is_over_the_tasks_that_were_timed() -> None:
+    results = live({("a", 1): [0.1] * 3, ("b", 1): [0.1] * 3})
+    took = {
+        ("a", "t0"): 1.0,
+        ("a", "t1"): 2.0,
+        ("b", "t0"): 4.0,
+        ("b", "t1"): 2.0,
+        ("b", "t2"): 9.0,
+    }
+    timed = tuple(
+        one.model_copy(update={"seconds_to_target": (took[one.contender, one.task],) * 3})
+        if (one.contender, one.task) in took
+        else one
+        for one in results.outcomes
+    )
+    table = per_task(results.model_copy(update={"outcomes": timed}))
+    found = speed_up(table, ("a", 1), ("b", 1), "seconds")
+    assert found is not None
+    assert (found.ratio, found.tasks) == (pytest.approx(2.0), 2)
+    in_passes = speed_up(table, ("a", 1), ("b", 1))
+    assert in_passes is not None
+    assert (in_passes.ratio, in_passes.tasks) == (1.0, 3)
+    assert speed_up(per_task(results), ("a", 1), ("b", 1), "seconds") is None
+
+
 def test_only_common_tasks_count() -> None:
     regrets = {("a", 1): [0.1, 0.1], ("b", 1): [0.1, None]}
     table = per_task(live(regrets, {("a", 1): [0.5, 0.1], ("b", 1): [1.0, None]}))

@@ -3,10 +3,10 @@ from __future__ import annotations
 import math
 
 import pytest
-from live_cases import falling, live, shuffled
+from live_cases import falling, live, outcome, shuffled
 
 from advisor.evaluate.per_task import per_task
-from advisor.evaluate.worth import worth
+from advisor.evaluate.worth import relative_seconds, worth
 
 FULL, EXPERT = "TPE, full space", "TPE, expert space"
 FULL_CURVE = [0.5, 0.4, 0.3, 0.2, 0.1]
@@ -84,3 +84,18 @@ def test_only_tasks_that_both_have_count() -> None:
 )
 def test_none_without_both_sides(regrets: dict[tuple[str, int], list[float]]) -> None:
     assert worth(per_task(live(regrets)), ("a", 1)) is None
+
+
+def test_seconds_are_told_in_trainings_on_the_same_task() -> None:
+    took = {"a": (1.0, 8.0, None), "b": (2.0, 4.0, 3.0)}
+    outcomes = tuple(
+        outcome(f"t{place}", name, 1, regret=0.1, seconds=seconds)
+        for name, times in took.items()
+        for place, seconds in enumerate(times)
+    )
+    results = live({("a", 1): [0.1] * 3}).model_copy(update={"outcomes": outcomes})
+    table = per_task(results)
+    assert relative_seconds(table, ("a", 1), ("b", 1)) == pytest.approx((0.5 * 2.0) ** 0.5)
+    assert relative_seconds(table, ("b", 1), ("b", 1)) == 1.0
+    assert relative_seconds(table, ("a", 1), ("c", 1)) is None
+    assert relative_seconds(per_task(live({("a", 1): [0.1]})), ("a", 1), ("a", 1)) is None
