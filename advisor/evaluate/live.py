@@ -14,6 +14,7 @@ from pathlib import Path
 
 from advisor.evaluate.contenders import CONTENDERS, LISTED, Contender, Need, Prepared, Setting
 from advisor.evaluate.contest import Contest, Entry
+from advisor.evaluate.copied_place import copied_places
 from advisor.evaluate.live_tasks import live_tasks
 from advisor.evaluate.outcomes import contest_scales, outcomes
 from advisor.evaluate.peers import absent, not_installed, transferred
@@ -109,13 +110,19 @@ def run_live(
     found = contest_scales(state, chosen, knowledge)
     by_name = {task.name: task for task in chosen}
     made = outcomes(entries, state, by_name, found)
+    copied = copied_places(by_name, knowledge)
     return LiveResults(
         made_by=f"advisor evaluate --live --trials {trials} --studies {studies} --seed {seed}",
         date=datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
         versions=versions((*_PACKAGES, *_peers(players))),
         seed=seed,
         tasks=tuple(
-            task.model_copy(update={"noise": round(found[task.name][1].seed_spread, 5)})
+            task.model_copy(
+                update={
+                    "noise": round(found[task.name][1].seed_spread, 5),
+                    "copied_place": copied.get(task.name),
+                }
+            )
             for task in chosen
         ),
         outcomes=tuple(made),

@@ -104,9 +104,11 @@ def write_readme(path: Path, results: LiveResults, report: Report | None = None)
 
 
 def _mark_rows(results: LiveResults, report: Report | None) -> list[list[str]]:
-    rows = [["mark", "goal", "measured", "reached", "by"]]
+    rows = [["mark", "goal", "measured", "reached", "by", "why, and what was tried"]]
     for mark in marks(report, results):
-        rows.append([mark.name, mark.goal, mark.measured, mark.verdict, mark.source])
+        rows.append(
+            [mark.name, mark.goal, mark.measured, mark.verdict, mark.source, mark.why or _NONE]
+        )
     return rows
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from advisor.evaluate import mark_notes
 from advisor.evaluate.fixed_guesses import COPIED_NAME
 from advisor.evaluate.per_task import ADVICE, PerTask, TableEntry, per_task
 from advisor.evaluate.report import Column, Report
-from advisor.evaluate.results import LiveResults
+from advisor.evaluate.results import LiveResults, LiveTask
 from advisor.evaluate.speed import speed_up
 from advisor.evaluate.worth import tpe_searches, worth
 
@@ -31,6 +32,7 @@ class Mark:
         measured: What it is; ``NOT_MEASURED`` where its input is missing.
         reached: Whether the goal is met; None where nothing was measured.
         source: Which evaluation gives it.
+        why: Why it is missed, and what was tried; empty where it is not, or no reason is known.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Mark:
     measured: str
     reached: bool | None
     source: Literal["replay", "live"]
+    why: str = ""
 
     @property
     def verdict(self) -> str:
@@ -64,9 +67,12 @@ def marks(report: Report | None, live: LiveResults | None) -> tuple[Mark, ...]:
     )
 
 
-def _mark(source: Literal["replay", "live"], name: str, goal: str, found: _Found) -> Mark:
+def _mark(
+    source: Literal["replay", "live"], name: str, goal: str, found: _Found, why: str = ""
+) -> Mark:
+    """A mark; ``why`` is told where it is missed alone."""
     measured, reached = found if found is not None else (NOT_MEASURED, None)
-    return Mark(name, goal, measured, reached, source)
+    return Mark(name, goal, measured, reached, source, why if reached is False else "")
 
 
 def _of_replay(column: Column | None) -> Iterator[Mark]:
@@ -88,6 +94,7 @@ def _of_replay(column: Column | None) -> Iterator[Mark]:
         "(its lower end)",
         "at least 0.5",
         gap,
+        mark_notes.GAP_CLOSED,
     )
     yield _mark(
         "replay",
@@ -100,6 +107,7 @@ def _of_replay(column: Column | None) -> Iterator[Mark]:
 
 
 def _of_live(table: PerTask | None) -> Iterator[Mark]:
+    worse = _worse(table)
     yield _mark(
         "live",
         "trials of TPE that one recommendation is worth",
@@ -128,7 +136,8 @@ def _of_live(table: PerTask | None) -> Iterator[Mark]:
         "live",
         "tasks worse than AdamW 1e-3 cosine by over two seed standard deviations",
         "none",
-        _worse(table),
+        _counted(worse),
+        mark_notes.worse_than_copied(worse[0]) if worse else "",
     )
     yield _mark(
         "live",
@@ -161,7 +170,8 @@ def _speed(table: PerTask | None, over: TableEntry, goal: float) -> _Found:
     return told, found[0][1].ratio >= goal
 
 
-def _worse(table: PerTask | None) -> _Found:
+def _worse(table: PerTask | None) -> tuple[list[LiveTask], int] | None:
+    """Tasks on which the advice is worse than the copied recipe, and of how many."""
     if table is None or ADVICE not in table.regrets or COPIED_ENTRY not in table.regrets:
         return None
     where = table.common([ADVICE, COPIED_ENTRY])
@@ -169,12 +179,19 @@ def _worse(table: PerTask | None) -> _Found:
         return None
     more = table.regrets[ADVICE] - table.regrets[COPIED_ENTRY]
     worse = [
-        task.name
+        task
         for task, kept, by in zip(table.tasks, where, more, strict=True)
         if kept and by > 2 * task.noise
     ]
-    named = f" ({', '.join(worse)})" if worse else ""
-    return f"{len(worse)} of {int(where.sum())}{named}", not worse
+    return worse, int(where.sum())
+
+
+def _counted(found: tuple[list[LiveTask], int] | None) -> _Found:
+    if found is None:
+        return None
+    worse, count = found
+    named = f" ({', '.join(task.name for task in worse)})" if worse else ""
+    return f"{len(worse)} of {count}{named}", not worse
 
 
 def _refined(table: PerTask | None) -> _Found:

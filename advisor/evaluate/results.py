@@ -21,6 +21,7 @@ class LiveTask(BaseModel):
         seconds: Wall time of one full training by AdamW 1e-3 cosine.
         target: Validation loss to reach: the median final one of AdamW 1e-3 cosine.
         noise: Standard deviation of test regret between seeds.
+        copied_place: See ``copied_place.copied_places``; None where it is not known.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -31,6 +32,7 @@ class LiveTask(BaseModel):
     seconds: float
     target: float
     noise: float
+    copied_place: float | None = None
 
 
 class Outcome(BaseModel):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from live_cases import contest, shuffled
 
+from advisor.evaluate.mark_notes import GAP_CLOSED
 from advisor.evaluate.marks import NOT_MEASURED, Mark, marks
 from advisor.evaluate.report import Column, Report
 from advisor.evaluate.results import LiveResults
@@ -111,3 +112,20 @@ def test_refine_beside_the_better_space() -> None:
 
 def test_order_says_nothing() -> None:
     assert marks(_report(), contest()) == marks(_report(), shuffled(contest()))
+
+
+def test_why_is_told_of_what_is_missed_alone() -> None:
+    missed = _report(gap_closed=(0.4, 0.3, 0.5), coverage=0.5)
+    assert _mark("gap ", missed).why == GAP_CLOSED
+    assert _mark("interval covers", missed).why == "", "no reason is known"
+    found = marks(_report(), contest(advice=0.5))
+    assert {mark.source for mark in found if mark.why} == {"live"}
+    assert not any(mark.why for mark in found if mark.reached is not False)
+    assert not any(mark.why for mark in marks(None, None))
+
+
+def test_where_the_copied_recipe_stands_on_the_tasks_that_are_missed() -> None:
+    results = contest(advice=0.031)
+    placed = tuple(task.model_copy(update={"copied_place": 0.08}) for task in results.tasks)
+    why = _mark("tasks worse", live=results.model_copy(update={"tasks": placed})).why
+    assert why.endswith("reference recipes: t3 (8 %)")
