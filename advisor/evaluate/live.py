@@ -8,6 +8,7 @@ trainings (``outcomes``). The journal may be merged into a knowledge base afterw
 from __future__ import annotations
 
 import datetime
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,13 +30,14 @@ from advisor.evaluate.prepare import (
     usable_workers,
 )
 from advisor.evaluate.results import LiveResults, LiveTask
-from advisor.evaluate.versions import versions
+from advisor.evaluate.versions import edition, versions
 from advisor.evaluate.wall_time import seconds_spent
 from knowledge_base.build import Progress, run_source
 from knowledge_base.executor import make_executor
 from knowledge_base.journal import Journal
 from knowledge_base.limits import Limits
 from knowledge_base.state import State
+from knowledge_base.store import SHIPPED
 from knowledge_base.work import built_task
 from probes.errors import UserError, unknown_name
 
@@ -94,6 +96,7 @@ def run_live(
         raise UserError(
             "a folder to keep the trainings in", f"{store} ({error})", "give another --store"
         ) from None
+    of_edition = edition(knowledge or SHIPPED)
     count = usable_workers(workers)
     with Journal(store / "plays.log") as plays:
         prepare([(task, places[task.name]) for task in chosen], needs, count, report)
@@ -112,9 +115,18 @@ def run_live(
     made = outcomes(entries, state, by_name, found)
     copied = copied_places(by_name, knowledge)
     return LiveResults(
-        made_by=f"advisor evaluate --live --trials {trials} --studies {studies} --seed {seed}",
+        made_by=command(
+            trials,
+            studies,
+            seed,
+            tasks=None if tasks is None else [task.name for task in chosen],
+            contenders=None if contenders is None else [player.name for player in players],
+            long=long,
+            listed=opt_list is not None,
+        ),
         date=datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
         versions=versions((*_PACKAGES, *_peers(players))),
+        edition=of_edition,
         seed=seed,
         tasks=tuple(
             task.model_copy(
@@ -127,6 +139,37 @@ def run_live(
         ),
         outcomes=tuple(made),
     )
+
+
+def command(
+    trials: int,
+    studies: int,
+    seed: int,
+    *,
+    tasks: Sequence[str] | None,
+    contenders: Sequence[str] | None,
+    long: bool,
+    listed: bool,
+) -> str:
+    """The command that gives results: all arguments that they depend on, but no paths.
+
+    Args:
+        trials: Of each cold search.
+        studies: Of each cold search.
+        seed: Of the evaluation.
+        tasks: Names of the tasks that were asked for; None where all were.
+        contenders: Names of those that were asked for; None where all that can took part.
+        long: Whether the long ones took part too where none were named.
+        listed: Whether a learned list was given.
+    """
+    numbers = {"--trials": trials, "--studies": studies, "--seed": seed}
+    words = ["advisor", "evaluate", "--live"]
+    words += [word for name, number in numbers.items() for word in (name, str(number))]
+    words += [] if tasks is None else ["--tasks", ",".join(tasks)]
+    words += [] if contenders is None else ["--contenders", ";".join(contenders)]
+    words += ["--long"] if long and contenders is None else []
+    words += ["--opt-list", "FILE"] if listed else []
+    return shlex.join(words)
 
 
 def chosen_contenders(

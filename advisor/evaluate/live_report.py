@@ -58,7 +58,7 @@ def live_sections(results: LiveResults, report: Report | None = None) -> tuple[S
     """
     table = per_task(results)
     sections = (
-        Section("Marks", _mark_rows(results, report)),
+        Section("Marks", _mark_rows(results, report), _edition_note(results, report)),
         Section(
             "Mean normalized test regret over tasks after full trainings "
             "(95 % interval by bootstrap over data sets) / median",
@@ -89,7 +89,10 @@ def live_markdown(results: LiveResults, report: Report | None = None) -> str:
         noted = ["", section.note] if section.note else []
         blocks.append("\n".join([*lines, *map(_line, rows), *noted]))
     versions = ", ".join(f"{name} {version}" for name, version in results.versions.items())
-    made = f"made by `{results.made_by}` on {results.date}, seed {results.seed}; {versions}"
+    edition = f"knowledge base of {results.edition}; " if results.edition else ""
+    made = (
+        f"made by `{results.made_by}` on {results.date}, seed {results.seed}; {edition}{versions}"
+    )
     blocks.append("\n".join(f"- {fact}" for fact in [*live_facts(results), made]))
     return "\n\n".join(blocks)
 
@@ -110,6 +113,21 @@ def _mark_rows(results: LiveResults, report: Report | None) -> list[list[str]]:
             [mark.name, mark.goal, mark.measured, mark.verdict, mark.source, mark.why or _NONE]
         )
     return rows
+
+
+def _edition_note(results: LiveResults, report: Report | None) -> str:
+    """Which knowledge bases replay and live trainings rest on, where that is not one."""
+    if report is None or report.edition == results.edition:
+        return ""
+    if not results.edition:
+        return (
+            f"The marks by replay are of the knowledge base of {report.edition}; the live results "
+            "do not tell theirs."
+        )
+    return (
+        f"The marks by replay are of another edition of the knowledge base ({report.edition}) than "
+        f"those by live trainings ({results.edition})."
+    )
 
 
 def _regret_rows(table: PerTask) -> list[list[str]]:

@@ -78,6 +78,8 @@ class LiveResults(BaseModel):
         made_by: The command.
         date: Day it was made.
         versions: Of this package, torch, optuna and lightgbm, and of the peers that took part.
+        edition: Which knowledge base it rests on, as ``versions.edition`` tells; empty in results
+            of before it was noted.
         seed: Of searches and resampling.
         tasks: The tasks.
         outcomes: One a (task, contender, study, runs); a contender that spends n trainings has
@@ -88,6 +90,7 @@ class LiveResults(BaseModel):
     made_by: str
     date: str
     versions: dict[str, str]
+    edition: str = ""
     seed: int
     tasks: tuple[LiveTask, ...]
     outcomes: tuple[Outcome, ...]

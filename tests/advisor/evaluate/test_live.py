@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import synthetic
@@ -13,8 +14,9 @@ from advisor.advice import Advice
 from advisor.curves import Allowance, load_allowance
 from advisor.evaluate import live, prepare
 from advisor.evaluate.contenders import CONTENDERS
-from advisor.evaluate.live import run_live
+from advisor.evaluate.live import command, run_live
 from advisor.evaluate.results import FRESH_SEEDS, SEARCH_SEED, LiveResults, LiveTask, Outcome
+from advisor.evaluate.versions import edition
 from knowledge_base import work
 from knowledge_base.journal import Journal
 from knowledge_base.limits import Limits
@@ -104,7 +106,7 @@ def of(results: LiveResults, contender: str, study: int = 0) -> list[Outcome]:
 
 @pytest.mark.slow
 def test_cold_contenders_compete_and_a_second_call_trains_nothing(
-    compete: Compete, tmp_path: Path
+    compete: Compete, tmp_path: Path, base: Path
 ) -> None:
     results = compete(*COLD)
     store = tmp_path / "store" / "journal.log"
@@ -125,6 +127,10 @@ def test_cold_contenders_compete_and_a_second_call_trains_nothing(
     assert all(0.0 <= value <= 1.0 for o in results.outcomes for value in (*o.test, *o.to_target))
     assert LiveResults.model_validate_json(results.model_dump_json()) == results
     assert all(o.seconds and o.seconds_to_target for o in results.outcomes)
+    assert results.made_by.endswith(
+        "--contenders 'AdamW 1e-3 cosine;TPE, expert space;random, full space'"
+    )
+    assert results.edition == edition(base)
 
     again = compete(*COLD)
     assert again.outcomes == results.outcomes
@@ -216,6 +222,22 @@ def test_peers_compete_where_their_packages_are_installed(
     assert results.versions[row.packages[0].replace("_", "-")] != "source"
     again = compete(contender, trials=2)
     assert again.outcomes == results.outcomes
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, ""),
+        ({"tasks": ["a", "b"], "listed": True}, " --tasks a,b --opt-list FILE"),
+        ({"long": True}, " --long"),
+        ({"long": True, "contenders": ["opt_list", "TPE, full space"]},
+         " --contenders 'opt_list;TPE, full space'"),
+    ],
+)  # fmt: skip
+def test_the_command_tells_what_results_depend_on(given: dict[str, Any], told: str) -> None:
+    plain = {"tasks": None, "contenders": None, "long": False, "listed": False}
+    found = command(100, 2, 7, **{**plain, **given})
+    assert found == f"advisor evaluate --live --trials 100 --studies 2 --seed 7{told}"
 
 
 def test_another_seed_or_another_knowledge_base_is_another_place(

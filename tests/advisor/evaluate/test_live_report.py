@@ -7,6 +7,7 @@ from live_cases import contest, live, outcome, shuffled
 
 from advisor.evaluate.live_facts import live_facts
 from advisor.evaluate.live_report import BEGIN, END, live_markdown, live_sections, write_readme
+from advisor.evaluate.report import Report
 from probes.errors import UserError
 
 
@@ -64,6 +65,20 @@ def test_seconds_stand_beside_passes() -> None:
     assert speed[2:5] == ["0.7", "1.2 (1.2 to 1.2)", "2.7"]
     for section in sections:
         assert ("as measured" in section.note) == (section.title.split()[0] in ("What", "Time"))
+
+
+def test_a_replay_of_another_edition_is_told() -> None:
+    report = Report(
+        made_by="", date="", versions={}, edition="9 runs", seed=0, recipes=0, columns=(),
+        seed_spread=0.0,
+    )  # fmt: skip
+    results = contest().model_copy(update={"edition": "9 runs"})
+    assert "9 runs" not in live_markdown(results, report).split("**Mean")[0]
+    assert "; knowledge base of 9 runs; torch" in live_markdown(results)
+    for other, told in (("8 runs", "(9 runs) than those by live trainings (8 runs)"),
+                        ("", "of 9 runs; the live results do not tell theirs")):  # fmt: skip
+        text = live_markdown(results.model_copy(update={"edition": other}), report)
+        assert told in text.split("**Mean")[0]
 
 
 def test_markdown_names_how_it_was_made_and_no_order() -> None:
