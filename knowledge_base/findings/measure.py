@@ -90,11 +90,11 @@ def _meeting(outcomes: Outcomes, task: int, part: _Stratum, tuned: bool) -> list
     ran = np.isfinite(outcomes.validation[task])
     sides = [[column for column in side if ran[column]] for side in (part.first, part.other)]
     tries = min(map(len, sides))
-    if tuned and tries:
-        best = [outcomes.best(task, side, tries) for side in sides]
-        sides = [[column for column in (one,) if column is not None] for one in best]
     first, other = sides
-    return list(product(first, other))
+    if not tuned or not tries:
+        return list(product(first, other))
+    best = outcomes.best(task, first, tries), outcomes.best(task, other, tries)
+    return [] if best[0] is None or best[1] is None else [(best[0], best[1])]
 
 
 def _between(comparison: Comparison, outcomes: Outcomes) -> Callable[[int, int, int], float]:

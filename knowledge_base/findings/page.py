@@ -12,6 +12,8 @@ from knowledge_base.findings.report import Findings, Part
 from knowledge_base.findings.winners import TRIES, WinnersMap
 
 _WIDTH, _EDGE = 260.0, 6.0
+_PALEST = 0.6
+"""Regret from which on a square is as pale as it gets; most lie below."""
 _LABEL, _HEAD, _CELL_WIDTH, _CELL_HEIGHT, _GAP = 170.0, 150.0, 46.0, 18.0, 10.0
 
 
@@ -119,7 +121,7 @@ def draw_map(winners: WinnersMap) -> Drawing:
             if cell is None:
                 continue
             column = winners.columns[place]
-            share = min(max(cell.regret / 0.6, 0.0), 1.0)  # most lie below
+            share = min(cell.regret / _PALEST, 1.0)
             squares.append(
                 Square(
                     x=lefts[place],

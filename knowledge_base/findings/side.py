@@ -12,9 +12,6 @@ from probes.recipe.schema import Recipe
 Field = Literal[
     "optimizer", "rate", "schedule", "normalization", "clip", "averaging", "insert_dropout"
 ]
-FIELDS: tuple[Field, ...] = (
-    "optimizer", "rate", "schedule", "normalization", "clip", "averaging", "insert_dropout",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ def stratum(recipe: Recipe, aside: tuple[Field, ...]) -> tuple[Any, ...]:
         "averaging": _settings(recipe.averaging),
         "insert_dropout": recipe.regularization.insert_dropout,
     }
-    return tuple(values[field] for field in FIELDS if field not in aside)
+    return tuple(value for field, value in values.items() if field not in aside)
 
 
 def _plain_elsewhere(recipe: Recipe) -> bool:

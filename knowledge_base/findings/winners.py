@@ -38,7 +38,7 @@ class Cell(BaseModel):
     """How one optimizer does on one class of tasks.
 
     Attributes:
-        regret: Mean normalized test regret of its best rate, each data set counting once.
+        regret: Mean normalized test regret of its best recipe, each data set counting once.
         tasks: Tasks.
         datasets: Data sets.
     """
@@ -91,7 +91,7 @@ class _Class:
 
 
 def winners_map(outcomes: Outcomes) -> WinnersMap:
-    """Mean test regret of every optimizer's best rate, by class of tasks."""
+    """Mean test regret of every optimizer's best recipe, by class of tasks."""
     regrets: dict[str, dict[int, float]] = {}
     tries: dict[str, int] = {}
     for optimizer in table("optimizer"):
@@ -104,9 +104,7 @@ def winners_map(outcomes: Outcomes) -> WinnersMap:
         if found:
             regrets[optimizer], tries[optimizer] = found, min(TRIES, len(columns))
     ran = {task for found in regrets.values() for task in found}
-    members = {
-        kind: {task for task in ran if kind.holds(outcomes, task)} for kind in _classes()
-    }  # fmt: skip
+    members = {kind: {task for task in ran if kind.holds(outcomes, task)} for kind in _classes()}
     kinds = [kind for kind, tasks in members.items() if tasks]
     rows = [
         Row(
