@@ -95,9 +95,14 @@ def _map(winners: WinnersMap) -> str:
     from knowledge_base.findings.winners import TRIES
 
     head = "\nWhich optimizer wins where: mean test regret / tasks; * marks the best of a column\n"
-    head += f"(the best of at most {TRIES} recipes of each; validation chooses it)"
+    chosen = f"the best of at most {TRIES} recipes of each; validation chooses it"
+    head += f"({chosen}; each data set counts once)"
     if not winners.rows:
         return f"{head}\nno runs"
+    for item in winners.unplaced:
+        left = f"{len(item.tasks)} of {winners.tasks} tasks"
+        told = f"Left out of the axis {item.axis}: {left}, for no profile says where they belong"
+        head += "\n" + _wrapped(f"{told}; --json names them.")
     names = [[""], [""]] + [[row.optimizer] for row in winners.rows]
     blocks: list[list[list[str]]] = []
     for place, column in enumerate(winners.columns):

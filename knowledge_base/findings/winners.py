@@ -67,6 +67,19 @@ class Row(BaseModel):
     cells: tuple[Cell | None, ...]
 
 
+class Unplaced(BaseModel):
+    """Tasks that no class of an axis holds, for no profile says where they belong.
+
+    Attributes:
+        axis: As of a `Column`.
+        tasks: Their names, at least one.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    axis: str
+    tasks: tuple[str, ...]
+
+
 class WinnersMap(BaseModel):
     """Optimizers by classes of tasks.
 
@@ -75,12 +88,16 @@ class WinnersMap(BaseModel):
         rows: The optimizers that have runs, by family and then by their mean over all tasks.
         winners: For each column the optimizer of the lowest mean, among those that ran at least
             nine tenths of its tasks; "" where none did.
+        tasks: Tasks with runs.
+        unplaced: The axes that leave out some of them.
     """
 
     model_config = ConfigDict(frozen=True)
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     winners: tuple[str, ...]
+    tasks: int
+    unplaced: tuple[Unplaced, ...]
 
 
 @dataclass(frozen=True)
@@ -123,7 +140,21 @@ def winners_map(outcomes: Outcomes) -> WinnersMap:
         columns=columns_found,
         rows=tuple(rows),
         winners=tuple(_winner(rows, place, column) for place, column in enumerate(columns_found)),
+        tasks=len(ran),
+        unplaced=_unplaced(outcomes, ran, members),
     )
+
+
+def _unplaced(
+    outcomes: Outcomes, ran: set[int], members: dict[_Class, set[int]]
+) -> tuple[Unplaced, ...]:
+    found = []
+    for axis in dict.fromkeys(kind.axis for kind in members):
+        held = set().union(*(tasks for kind, tasks in members.items() if kind.axis == axis))
+        if left := sorted(ran - held):
+            names = tuple(outcomes.rows[task].name for task in left)
+            found.append(Unplaced(axis=axis, tasks=names))
+    return tuple(found)
 
 
 def _overall(row: Row) -> float:

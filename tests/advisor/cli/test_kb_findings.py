@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from user_files import CommandLine
 
+from advisor.cli.kb_findings import _map
+from knowledge_base.findings.winners import Cell, Column, Row, Unplaced, WinnersMap
+
 
 def test_json(advisor: CommandLine, base: Path) -> None:
     answer = advisor("kb", "findings", "--folder", str(base), "--json")
@@ -26,6 +29,8 @@ def test_json(advisor: CommandLine, base: Path) -> None:
     clipping = found["claims"][7]
     assert (clipping["verdict"], clipping["why"]) == ("undecided", "no runs")
     assert (clipping["parts"][0]["tasks"], clipping["parts"][0]["value"]) == (0, None)
+    assert found["winners"]["tasks"] > 0
+    assert {item["axis"] for item in found["winners"]["unplaced"]} <= {"parameters"}
     rows = {row["optimizer"]: row for row in found["winners"]["rows"]}
     assert {"adamw", "nadam", "momentum", "muon"} <= rows.keys()
     assert len(rows["adamw"]["cells"]) == len(found["winners"]["columns"])
@@ -40,6 +45,17 @@ def test_for_people(advisor: CommandLine, base: Path) -> None:
     assert "How this was decided" in lines
     names = [line.split()[0] for line in lines if line]
     assert names.count("muon") >= 2, "one line in each block of the map"
+
+
+def test_the_map_says_what_an_axis_leaves_out() -> None:
+    row = Row(optimizer="sgd", family="stochastic gradient descent", tries=3,
+              cells=(Cell(regret=0.5, tasks=4, datasets=2),))  # fmt: skip
+    found = WinnersMap(
+        columns=(Column(axis="all", name="all", tasks=4),), rows=(row,), winners=("sgd",), tasks=4,
+        unplaced=(Unplaced(axis="parameters", tasks=("wine-mlp-1",)),),
+    )  # fmt: skip
+    assert "Left out of the axis parameters: 1 of 4 tasks, for no profile" in _map(found)
+    assert "Left out" not in _map(found.model_copy(update={"unplaced": ()}))
 
 
 def test_html(advisor: CommandLine, base: Path) -> None:

@@ -60,12 +60,13 @@ def recipe(
 
 def write(
     folder: Path, recipes: Iterable[Recipe], truth: Truth, tasks: Iterable[str] = APART,
-    parameters: float = 1000.0,
+    parameters: float = 1000.0, unprofiled: Iterable[str] = (),
 ) -> Path:  # fmt: skip
     """Write the store; the recipe that is copied is the best one on every task, so that a planted
-    regret is the one that is read."""
+    regret is the one that is read; no profile says how large the models of some tasks are."""
     folder.mkdir(exist_ok=True)
     everyone = [COPIED, *recipes]
+    tasks, unprofiled = tuple(tasks), tuple(unprofiled)
     with Journal(folder / "journal.log") as journal:
         for one in everyone:
             journal.append("recipe", {"key": one.key, "recipe": one.plain()})
@@ -77,7 +78,8 @@ def write(
                     again = run if one is COPIED else Run(0.9)  # other seeds are not compared
                     journal.append("run", {**_record(task, one, again), "seed": 1})
             profile = {"values": {"model.parameters": parameters}}
-            journal.append("profile", {"task": task, "tier": 16, "seed": 0, "profile": profile})
+            if task not in unprofiled:
+                journal.append("profile", {"task": task, "tier": 16, "seed": 0, "profile": profile})
     pack(Journal(folder / "journal.log"), folder / "packed", "a test", {})
     return folder / "packed"
 

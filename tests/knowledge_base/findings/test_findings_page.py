@@ -88,6 +88,15 @@ def test_the_map_has_a_square_for_every_cell(found: Findings) -> None:
     assert len({(square.x, square.y) for square in drawing.squares}) == len(cells)
 
 
+def test_tasks_that_an_axis_leaves_out_are_named(tmp_path: Path) -> None:
+    left = planted.APART[1:3]
+    folder = planted.write(tmp_path, [recipe()], lambda task, one: Run(0.3), unprofiled=left)
+    (told,) = re.findall(r"Left out of the axis ([^<]*)</p>", html_page(findings(folder)))
+    said, names = " ".join(told.split()).rstrip(".").rsplit(": ", 1)
+    assert said == "parameters: 2 of 10 tasks, for no profile says where they belong"
+    assert set(names.split(", ")) == set(left)
+
+
 def test_no_runs_make_a_page(tmp_path: Path) -> None:
     everything = findings(planted.write(tmp_path, [], lambda task, one: None, ()))
     page = html_page(everything)

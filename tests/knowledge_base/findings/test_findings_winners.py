@@ -77,6 +77,7 @@ def test_validation_chooses_the_rate(found: WinnersMap) -> None:
 def test_classes_hold_every_task_once(found: WinnersMap) -> None:
     for axis in ("model family", "parameters", "batch size", "steps"):
         assert sum(column.tasks for column in found.columns if column.axis == axis) == len(APART)
+    assert (found.unplaced, found.tasks) == ((), len(APART))
     names = {column.name for column in found.columns if column.axis == "parameters"}
     assert names == {"up to 2,999"}
     for column in found.columns:
@@ -85,6 +86,16 @@ def test_classes_hold_every_task_once(found: WinnersMap) -> None:
             low, high = {"up to 16": (0, 16), "17 to 32": (17, 32), "33 to 64": (33, 64),
                          "65 or more": (65, 9999)}[column.name]  # fmt: skip
             assert column.tasks == sum(low <= size <= high for size in sizes)
+
+
+def test_tasks_without_a_profile_are_left_out_of_one_axis(tmp_path: Path) -> None:
+    folder = planted.write(tmp_path, RECIPES, truth, unprofiled=APART[3:6])
+    found = winners_map(read_outcomes(folder))
+    assert [(item.axis, set(item.tasks)) for item in found.unplaced] == [
+        ("parameters", set(APART[3:6]))
+    ]
+    held = sum(column.tasks for column in found.columns if column.axis == "parameters")
+    assert held + 3 == found.tasks == len(APART)
 
 
 def test_each_data_set_counts_once(tmp_path: Path) -> None:
