@@ -76,19 +76,20 @@ def _claim(claim: ClaimFinding) -> str:
 
 
 def _part(part: Part) -> str:
-    side = "below" if part.claimed == "lower" else "above"
-    claimed = f"claimed {side} {part.threshold:g}"
-    between = f"{part.first} / {part.other}, {part.unit}, {claimed}:"
+    between = f"{part.first} / {part.other}, {part.unit}"
+    if part.claimed is not None:
+        side = "below" if part.claimed == "lower" else "above"
+        between += f", claimed {side} {part.threshold:g}"
     if part.value is None:
-        return _wrapped(f"   - {between} {part.verdict}: {part.why} (n = 0)", "     ")
+        return _wrapped(f"   - {between}: n = 0: {part.outcome}", "     ")
     ends = f"({part.shown(part.low)} to {part.shown(part.high)})"
-    number = f"n = {part.tasks} tasks"
     if part.datasets:
-        number += f", {part.datasets} data set{'s' * (part.datasets != 1)}"
+        sets = f"{part.datasets} data set{'s' * (part.datasets != 1)}"
+        number = f"n = {part.tasks} task{'s' * (part.tasks != 1)}, {sets}"
     else:
         number = f"n = {part.tasks} pairs on measured models"
-    verdict = part.verdict + (f" ({part.why})" if part.why else "")
-    return _wrapped(f"   - {between} {part.shown(part.value)} {ends}, {number}: {verdict}", "     ")
+    said = f"{part.shown(part.value)} {ends}, {number}: {part.outcome}"
+    return _wrapped(f"   - {between}: {said}", "     ")
 
 
 def _map(winners: WinnersMap) -> str:

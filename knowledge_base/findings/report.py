@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,14 +12,7 @@ from knowledge_base.findings.claims import CLAIMS, Claim, Comparison, Cost, Dire
 from knowledge_base.findings.costs import compared, device
 from knowledge_base.findings.measure import differences, recipes_of
 from knowledge_base.findings.outcomes import Outcomes, read_outcomes
-from knowledge_base.findings.verdict import (
-    FEWEST,
-    RULE,
-    Verdict,
-    decide,
-    estimate,
-    joined,
-)
+from knowledge_base.findings.verdict import FEWEST, RULE, Verdict, decide, estimate, joined
 from knowledge_base.findings.winners import WinnersMap, winners_map
 from knowledge_base.store import SHIPPED, check_hashes
 from probes.recipe.prices import Prices, shipped_prices
@@ -31,6 +24,8 @@ _UNITS: dict[str, Unit] = {
     "memory": "bytes a parameter", "seconds": "seconds, ratio",
     "growth": "growth of seconds, ratio",
 }  # fmt: skip
+NO_VERDICT = "not part of the verdict"
+"""What is said of a part on a measure of which the claim does not speak."""
 
 
 class _Frozen(BaseModel):
@@ -44,7 +39,8 @@ class Part(_Frozen):
         first: What the claim is about.
         other: What it is compared with.
         unit: What the numbers are: first minus other, or first over other for a ratio.
-        claimed: Side of the threshold on which the claim puts the value.
+        claimed: Side of the threshold on which the claim puts the value; None where the claim does
+            not speak of this measure.
         threshold: On the scale of the unit.
         value: Mean over data sets (geometric for a ratio), None where there are no runs.
         low: Lower end of the 95 % interval; for costs, of the range.
@@ -54,7 +50,7 @@ class Part(_Frozen):
         recipes: Recipes of each side that were run.
         by_dataset: Value of each data set, or of each task where one data set is looked at alone;
             for costs of each pair.
-        verdict: What follows.
+        verdict: What follows, None where nothing is claimed: the claim is decided without it.
         why: In words, where there is more to say than that the interval decides.
         refuted_jointly: Whether it is refuted at the interval widened for the claim's parts.
     """
@@ -62,7 +58,7 @@ class Part(_Frozen):
     first: str
     other: str
     unit: Unit
-    claimed: Direction
+    claimed: Direction | None
     threshold: float
     value: float | None = None
     low: float | None = None
@@ -71,9 +67,16 @@ class Part(_Frozen):
     datasets: int = 0
     recipes: tuple[int, int] = (0, 0)
     by_dataset: dict[str, float] = Field(default_factory=dict)
-    verdict: Verdict = "undecided"
+    verdict: Verdict | None = "undecided"
     why: str = ""
     refuted_jointly: bool = False
+
+    @property
+    def outcome(self) -> str:
+        """Its verdict for people, with what there is to say of it."""
+        if self.verdict is None:
+            return self.why
+        return f"{self.verdict} ({self.why})" if self.why else self.verdict
 
     @property
     def ratio(self) -> bool:
@@ -122,7 +125,7 @@ class Findings(_Frozen):
         left_out: Tasks that do not count, with reasons.
     """
 
-    schema_version: Literal[1] = Field(default=1, alias="schema")
+    schema_version: Literal[2] = Field(default=2, alias="schema")
     folder: str
     runs: int
     tasks: int
@@ -165,14 +168,14 @@ def findings(
 
 
 def _claim(claim: Claim, outcomes: Outcomes, prices: Prices) -> ClaimFinding:
+    deciding = sum(part.claimed is not None for part in claim.parts)
     parts = tuple(
-        _cost(part, prices)
-        if isinstance(part, Cost)
-        else _comparison(part, outcomes, len(claim.parts))
+        _cost(part, prices) if isinstance(part, Cost) else _comparison(part, outcomes, deciding)
         for part in claim.parts
     )
     verdict, why = joined(
-        [part.verdict for part in parts], [part.refuted_jointly for part in parts]
+        [part.verdict for part in parts if part.verdict is not None],
+        [part.refuted_jointly for part in parts if part.verdict is not None],
     )
     rows = zip(parts, claim.parts, strict=True)
     if verdict == "undecided" and not any(p.tasks for p, row in rows if not isinstance(row, Cost)):
@@ -180,7 +183,8 @@ def _claim(claim: Claim, outcomes: Outcomes, prices: Prices) -> ClaimFinding:
     return ClaimFinding(number=claim.number, text=claim.text, verdict=verdict, why=why, parts=parts)
 
 
-def _comparison(comparison: Comparison, outcomes: Outcomes, parts: int) -> Part:
+def _comparison(comparison: Comparison, outcomes: Outcomes, deciding: int) -> Part:
+    """A part of a claim that so many parts decide."""
     speed = comparison.measure == "speed"
     default = 1.0 if speed else 0.0
     part = Part(
@@ -188,29 +192,34 @@ def _comparison(comparison: Comparison, outcomes: Outcomes, parts: int) -> Part:
         unit=_UNITS[comparison.measure], claimed=comparison.claimed,
         threshold=default if comparison.threshold is None else comparison.threshold,
         recipes=recipes_of(comparison, outcomes),
+        verdict=None if comparison.claimed is None else "undecided",
     )  # fmt: skip
     found = differences(comparison, outcomes)
-    estimated = estimate(found, parts)
+    estimated = estimate(found, deciding)
     if estimated is None:
-        return part.model_copy(update={"why": "no runs"})
+        why = "no runs" if comparison.claimed is not None else f"{NO_VERDICT}; no runs"
+        return part.model_copy(update={"why": why})
     shown = math.exp if speed else float
     low, high = shown(estimated.low), shown(estimated.high)
-    verdict = decide(low, high, part.claimed, part.threshold)
-    jointly = decide(
-        shown(estimated.wide_low), shown(estimated.wide_high), part.claimed, part.threshold
-    )
+    wide = shown(estimated.wide_low), shown(estimated.wide_high)
     units = len(estimated.groups)
-    why = ""
-    if units < FEWEST:
+    decided: dict[str, Any]
+    if part.claimed is None:
+        decided = {"why": NO_VERDICT}
+    elif units < FEWEST:
         kind = "task" if comparison.dataset else "data set"
-        verdict, jointly = "undecided", "undecided"
-        why = f"{units} {kind}{'s' * (units != 1)}, {FEWEST} are needed"
+        decided = {"why": f"{units} {kind}{'s' * (units != 1)}, {FEWEST} are needed"}
+    else:
+        decided = {
+            "verdict": decide(low, high, part.claimed, part.threshold),
+            "refuted_jointly": decide(*wide, part.claimed, part.threshold) == "refuted",
+        }
     return part.model_copy(
         update={
             "value": shown(estimated.mean), "low": low, "high": high, "tasks": len(found),
             "datasets": 1 if comparison.dataset else units,
             "by_dataset": {name: shown(value) for name, value in estimated.groups.items()},
-            "verdict": verdict, "why": why, "refuted_jointly": jointly == "refuted",
+            **decided,
         }
     )  # fmt: skip
 

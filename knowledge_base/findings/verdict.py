@@ -31,11 +31,14 @@ RULE = (
     "it has; data sets that share samples are one. Its 95 % interval is from 10,000 bootstrap "
     "resamples of data sets.",
     "A part is confirmed if the interval lies on the claimed side of the threshold, refuted if it "
-    "lies on the other, else undecided. With fewer than six data sets it is undecided.",
+    "lies on the other, else undecided. With fewer than six data sets it is undecided. Where a "
+    "claim names one data set, its tasks take the place of data sets.",
+    "Beside each part on speed stands one on the test regret of the same two sides on the same "
+    "tasks. Where the claim speaks of speed alone, that one is not part of the verdict.",
     "Costs are measured, not sampled: the value is the mean over pairs of optimizers and models, "
     "and the whole range has to lie on one side.",
-    "A claim is confirmed if all of its parts are. It is refuted if one of them is, at an interval "
-    "widened for the number of its parts (Bonferroni). Else it is undecided.",
+    "A claim is confirmed if all parts that decide it are. It is refuted if one of them is, at an "
+    "interval widened for their number (Bonferroni). Else it is undecided.",
     "Tasks whose recipes hardly differ beyond seeds, or that rank them as another task does, do "
     "not count.",
 )
@@ -98,15 +101,16 @@ def joined(parts: Sequence[Verdict], refuted_jointly: Sequence[bool]) -> tuple[V
     """The verdict of a claim from those of its parts, and why.
 
     Args:
-        parts: The verdict of each part at the interval of `LEVEL`.
+        parts: The verdict of each part that decides, at the interval of `LEVEL`; at least one.
         refuted_jointly: Whether each part is refuted at the widened interval.
     """
     refuted = sum(refuted_jointly)
     if refuted:
-        return "refuted", f"{refuted} of {len(parts)} parts refuted"
+        return "refuted", f"{refuted} of {len(parts)} deciding parts refuted"
     confirmed = sum(part == "confirmed" for part in parts)
     if confirmed == len(parts):
-        return "confirmed", "all parts confirmed" if len(parts) > 1 else "its one part confirmed"
+        those = "all deciding parts" if len(parts) > 1 else "its one deciding part"
+        return "confirmed", f"{those} confirmed"
     against = sum(part == "refuted" for part in parts)
-    told = f"{confirmed} of {len(parts)} parts confirmed"
+    told = f"{confirmed} of {len(parts)} deciding parts confirmed"
     return "undecided", told + (f", {against} refuted, but not jointly" if against else "")

@@ -16,7 +16,7 @@ def test_json(advisor: CommandLine, base: Path) -> None:
     answer = advisor("kb", "findings", "--folder", str(base), "--json")
     assert (answer.status, answer.err) == (0, "")
     found = json.loads(answer.out)
-    assert found["schema"] == 1
+    assert found["schema"] == 2
     assert [claim["number"] for claim in found["claims"]] == list(range(1, 10))
     assert {claim["verdict"] for claim in found["claims"]} <= {"confirmed", "refuted", "undecided"}
     part = next(
@@ -29,6 +29,9 @@ def test_json(advisor: CommandLine, base: Path) -> None:
     clipping = found["claims"][7]
     assert (clipping["verdict"], clipping["why"]) == ("undecided", "no runs")
     assert (clipping["parts"][0]["tasks"], clipping["parts"][0]["value"]) == (0, None)
+    regret = clipping["parts"][1]
+    assert (regret["unit"], regret["claimed"], regret["verdict"]) == ("test regret", None, None)
+    assert regret["why"] == "not part of the verdict; no runs"
     assert found["winners"]["tasks"] > 0
     assert {item["axis"] for item in found["winners"]["unplaced"]} <= {"parameters"}
     rows = {row["optimizer"]: row for row in found["winners"]["rows"]}
@@ -43,6 +46,7 @@ def test_for_people(advisor: CommandLine, base: Path) -> None:
     assert max(map(len, lines)) <= 100
     assert any(line.startswith("8. Gradient clipping") and "UNDECIDED" in line for line in lines)
     assert "How this was decided" in lines
+    assert answer.out.count("not part of the verdict; no runs") >= 1
     names = [line.split()[0] for line in lines if line]
     assert names.count("muon") >= 2, "one line in each block of the map"
 

@@ -22,7 +22,34 @@ COSTS = [part for claim in CLAIMS for part in claim.parts if isinstance(part, Co
 
 def test_nine_claims() -> None:
     assert [claim.number for claim in CLAIMS] == list(range(1, 10))
-    assert all(claim.parts for claim in CLAIMS)
+    assert all(any(part.claimed is not None for part in claim.parts) for claim in CLAIMS)
+
+
+SPEEDS = {name: part for name, part in COMPARISONS.items() if part.measure == "speed"}
+
+
+@pytest.mark.parametrize(("name", "part"), SPEEDS.items(), ids=SPEEDS.keys())
+def test_speed_has_test_data_beside_it(name: str, part: Comparison) -> None:
+    number = name.split("-")[0]
+    beside = [
+        other for name, other in COMPARISONS.items()
+        if name.split("-")[0] == number and other.measure == "regret"
+        and (other.first, other.other, other.aside) == (part.first, part.other, part.aside)
+    ]  # fmt: skip
+    assert len(beside) == 1
+    assert beside[0].threshold is None
+
+
+def test_only_test_regret_may_claim_nothing() -> None:
+    informing = {name: part for name, part in COMPARISONS.items() if part.claimed is None}
+    assert {name.split("-")[0] for name in informing} == {"1", "3", "6", "8", "9"}
+    assert {part.measure for part in informing.values()} == {"regret"}
+
+
+def test_a_side_is_named_by_all_its_optimizers() -> None:
+    for part in COMPARISONS.values():
+        for side in (part.first, part.other):
+            assert all(name in side.name.lower() for name in side.optimizers)
 
 
 @pytest.mark.parametrize("part", COMPARISONS.values(), ids=COMPARISONS.keys())

@@ -29,7 +29,10 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Findings:
 
     folder = planted.write(tmp_path_factory.mktemp("page"), recipes, truth)
     sides = Side(EVIL, clipped=True), Side("not clipped")
-    parts = tuple(Comparison(*sides, measure, ("clip",)) for measure in ("regret", "speed"))
+    parts = (
+        Comparison(*sides, "speed", ("clip",)),
+        Comparison(*sides, "regret", ("clip",), claimed=None),
+    )
     return findings(folder, (Claim(1, EVIL, parts),))
 
 
@@ -67,6 +70,14 @@ def test_names_are_escaped(found: Findings) -> None:
     page = html_page(found)
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
+
+
+def test_what_decides_nothing_has_no_threshold(found: Findings) -> None:
+    page = html_page(found)
+    assert page.count("not part of the verdict</div>") == 1
+    assert page.count('stroke-dasharray="2 2"') == 1, "the threshold of the other part alone"
+    assert page.count('class="verdict confirmed"') == 2, "of the claim and of the part that decides"
+    assert "None" not in page.replace("<p>None.</p>", "")
 
 
 def test_an_interval_lies_where_its_numbers_are() -> None:

@@ -63,7 +63,7 @@ def test_weight_normalization(
     regrets = {"weight": 0.0, "batch": -regret}
     found = claim(1, by_normalization(tmp_path, regrets, {"weight": soon, "keep": 0.7}, APART))
     assert found.verdict == verdict
-    assert [part.verdict for part in found.parts] == [first, second]
+    assert [part.verdict for part in found.parts] == [first, second, None]
     part = found.parts[0]
     assert part.value == pytest.approx(regret, abs=1e-4)
     assert (part.tasks, part.datasets, part.recipes) == (10, 10, (2, 2))
@@ -82,6 +82,56 @@ def test_speed_is_the_ratio_of_passes(tmp_path: Path) -> None:
     found = claim(8, planted.write(tmp_path, pairs, truth))
     assert found.verdict == "confirmed"
     assert found.parts[0].value == pytest.approx(0.25, rel=0.1)
+
+
+PAIRS = [recipe(lr=rate, clip=clip) for rate in (0.3, 1.0)
+         for clip in (None, {"name": "norm", "max": 1.0})]  # fmt: skip
+
+
+def sooner_and_worse(task: str, one: Recipe) -> Run:
+    """Clipping is as good on validation, sooner, and by a little worse on the test data."""
+    worse = 0.2 + NOISE[task] + 0.1 * one.optimizer.number("lr") if one.clip else 0.0
+    return Run(0.3 + worse, validation=0.3, soon=0.2 if one.clip else 0.8)
+
+
+def test_test_regret_stands_beside_speed_and_decides_nothing(tmp_path: Path) -> None:
+    tasks = (*APART, *TOGETHER)
+    folder = planted.write(tmp_path, PAIRS, sooner_and_worse, tasks)
+    found = claim(8, folder)
+    speed, regret = found.parts
+    assert (found.verdict, found.why) == ("confirmed", "its one deciding part confirmed")
+    assert (regret.claimed, regret.verdict) == (None, None)
+    assert regret.outcome == regret.why == "not part of the verdict"
+    assert (regret.first, regret.other) == (speed.first, speed.other)
+    assert (regret.tasks, regret.datasets) == (speed.tasks, speed.datasets) == (len(tasks), 11)
+    by_group: dict[str, list[float]] = {}
+    for task in tasks:
+        plain, clip, plain_too, clip_too = (sooner_and_worse(task, one).test for one in PAIRS)
+        between = (clip - plain + clip_too - plain_too) / 2
+        by_group.setdefault(task_rows()[task].group, []).append(between)
+    means = {group: sum(values) / len(values) for group, values in by_group.items()}
+    assert regret.by_dataset == pytest.approx(means, abs=1e-4)
+    assert regret.value == pytest.approx(sum(means.values()) / len(means), abs=1e-4)
+    assert regret.low is not None
+    assert regret.high is not None
+    assert min(means.values()) < regret.low < sum(means.values()) / 11 < regret.high
+    assert regret.high < max(means.values())
+
+
+def test_what_decides_nothing_widens_no_interval(tmp_path: Path) -> None:
+    # Later on nine tasks and as much sooner on one: enough to refute one part, not one of sixty.
+    def truth(task: str, one: Recipe) -> Run:
+        soon = 0.45 if task == APART[0] else 0.8
+        return Run(0.3, soon=soon if one.clip else 0.6)
+
+    folder = planted.write(tmp_path, CLIPPED, truth)
+    (only,) = (part for c in CLAIMS if c.number == 8 for part in c.parts if part.claimed)
+    beside = Comparison(*ONE, "regret", ("clip",), claimed=None)
+    verdicts = []
+    for others in ((), (beside,) * 60, (REGRET,) * 60):
+        (found,) = findings(folder, (Claim(1, "a claim", (only, *others)),), Prices()).claims
+        verdicts.append(found.verdict)
+    assert verdicts == ["refuted", "refuted", "undecided"]
 
 
 def test_accuracy_is_that_of_classifications(tmp_path: Path) -> None:
@@ -211,9 +261,12 @@ def test_no_runs_are_undecided(tmp_path: Path) -> None:
         for part in found.parts:
             if part.unit == "bytes a parameter":  # the catalogue says what a state takes
                 continue
-            assert (part.verdict, part.tasks, part.datasets) == ("undecided", 0, 0)
+            assert (part.tasks, part.datasets) == (0, 0)
             assert (part.value, part.recipes[0]) == (None, 0)
-            assert part.why in ("no runs", "not measured")
+            if part.claimed is None:
+                assert part.outcome == "not part of the verdict; no runs"
+            else:
+                assert part.outcome in ("undecided (no runs)", "undecided (not measured)")
 
 
 def test_an_empty_store_is_undecided(tmp_path: Path) -> None:

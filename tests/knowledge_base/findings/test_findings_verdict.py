@@ -82,12 +82,12 @@ def test_more_parts_widen_the_joint_interval_alone() -> None:
 
 C, R, U = "confirmed", "refuted", "undecided"
 JOINED: list[tuple[list[Verdict], list[bool], Verdict, str]] = [
-    ([C], [False], C, "its one part confirmed"),
-    ([C, C], [False, False], C, "all parts confirmed"),
-    ([C, U], [False, False], U, "1 of 2 parts confirmed"),
-    ([C, R], [False, False], U, "1 of 2 parts confirmed, 1 refuted, but not jointly"),
-    ([C, R], [False, True], R, "1 of 2 parts refuted"),
-    ([U], [False], U, "0 of 1 parts confirmed"),
+    ([C], [False], C, "its one deciding part confirmed"),
+    ([C, C], [False, False], C, "all deciding parts confirmed"),
+    ([C, U], [False, False], U, "1 of 2 deciding parts confirmed"),
+    ([C, R], [False, False], U, "1 of 2 deciding parts confirmed, 1 refuted, but not jointly"),
+    ([C, R], [False, True], R, "1 of 2 deciding parts refuted"),
+    ([U], [False], U, "0 of 1 deciding parts confirmed"),
 ]
 
 
