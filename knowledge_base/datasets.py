@@ -1,15 +1,12 @@
 """The data sets that benchmark tasks are made of: a table, and loading and splitting a row of it.
 
-The data are real and small. They come with scikit-learn and the standard library, or sit inside
-wheels that are fetched once at a pinned version and hash (see `fetch`), or lie in a folder that the
-user gives (see `data_folder`). One of them,
-`python_source`, is the standard library of the running Python, so its text differs a little
-between Python versions.
+The data are real and small. They come with scikit-learn, or sit inside wheels that are fetched once
+at a pinned version and hash (see `fetch`), or lie in a folder that the user gives (see
+`data_folder`).
 """
 
 from __future__ import annotations
 
-import sysconfig
 from pathlib import Path
 
 from knowledge_base.data_folder import DataFile, locate, read_data
@@ -99,17 +96,8 @@ def _member_reader(source: Source, cache: Path | None, data_folder: Path | None)
     if isinstance(source, DataFile):
         supplied = locate(source, data_folder)
         return lambda member: read_data(supplied, member)
-    return _standard_library_file
+    return _no_member
 
 
-def _standard_library_file(member: str) -> bytes:
-    """The bytes of a source file of the standard library."""
-    path = Path(sysconfig.get_path("stdlib")) / member
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"the standard library's source {member}",
-            f"{error.strerror} at {path}",
-            "use a Python that is installed with its sources",
-        ) from None
+def _no_member(member: str) -> bytes:
+    raise LookupError(f"{member}: the data of an installed package are read by the package itself")

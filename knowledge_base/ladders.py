@@ -21,7 +21,7 @@ BASES = (
     "japanese_vowels-gru-1",
     "letter-mlp-1",
     "bikeshare-mlp-1",
-    "python_source-transformer-1",
+    "wiki_characters-transformer-1",
     "word_language-conv1d-1",
     "fly_next_base-tcn-1",
 )

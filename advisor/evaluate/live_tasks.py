@@ -4,7 +4,8 @@ The rule: tasks of the knowledge base whose data come with packages, whose train
 half a second, and on which validation says what test will say; one task a leak group; families of
 models in turn, the family with the fewest tasks first; within a family the task on which recipes
 differ most beside the noise between seeds.
-``python -m advisor.evaluate.live_tasks`` writes the file anew.
+``python -m advisor.evaluate.live_tasks`` fills the places of tasks that the knowledge base has no
+longer, and leaves the others as they are.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from knowledge_base.datasets import dataset
 from knowledge_base.reference import COPIED
 from knowledge_base.splits import FAMILY_GROUPS
 from knowledge_base.store import SHIPPED, load_runs
-from knowledge_base.tasks import TaskRow
+from knowledge_base.tasks import TaskRow, task_rows
 from knowledge_base.work import Item, built_task, run_item
 from probes.errors import unknown_name
 from probes.files import write_text
@@ -74,6 +75,7 @@ def choose_live_tasks(
     seconds: Mapping[str, float],
     targets: Mapping[str, float],
     count: int = COUNT,
+    kept: Iterable[LiveTask] = (),
 ) -> tuple[LiveTask, ...]:
     """The rule of this module.
 
@@ -82,6 +84,7 @@ def choose_live_tasks(
         seconds: Wall time of one training by AdamW 1e-3 cosine, of tasks that may be chosen.
         targets: Final validation loss of that training.
         count: Tasks wanted; fewer where there are not so many leak groups.
+        kept: Tasks that were chosen before and stay.
     """
     found = []
     for index, row in enumerate(knowledge.rows):
@@ -94,9 +97,9 @@ def choose_live_tasks(
             if clearness >= _LEAST_CLEARNESS:
                 found.append((-clearness, row, knowledge.scales[index][1].seed_spread))
     found.sort(key=lambda entry: (entry[0], entry[1].name))
-    chosen: list[LiveTask] = []
-    taken: Counter[str] = Counter()
-    groups: set[str] = set()
+    chosen = list(kept)
+    taken = Counter(FAMILY_GROUPS[task.family] for task in chosen)
+    groups = {task.group for task in chosen}
     while len(chosen) < count:
         left = [(row, noise) for _, row, noise in found if row.group not in groups]
         if not left:
@@ -154,12 +157,16 @@ def measured_seconds(name: str) -> float:
 
 
 def main() -> None:
-    """Choose anew and write the file."""
+    """Fill the places that are free and write the file."""
     knowledge = load_knowledge(0)
+    kept = [task for task in live_tasks() if task.name in task_rows()]
+    groups = {task.group for task in kept}
     seconds = {
-        row.name: measured_seconds(row.name) for row in knowledge.rows if comes_with_packages(row)
+        row.name: measured_seconds(row.name)
+        for row in knowledge.rows
+        if comes_with_packages(row) and row.group not in groups
     }
-    chosen = choose_live_tasks(knowledge, seconds, copied_losses())
+    chosen = choose_live_tasks(knowledge, seconds, copied_losses(), kept=kept)
     rows = [task.model_dump() for task in chosen]
     write_text(TASKS_FILE, json.dumps(rows, indent=1) + "\n")
 

@@ -66,20 +66,4 @@ ROWS: tuple[Dataset, ...] = (
         "auto", "Auto", "mpg", "regression",
         "Engine, weight, year and origin of cars to miles per gallon", "name",
     ),
-    Dataset(
-        "shuttle",
-        "tabular",
-        "classification",
-        wheels.RIVER,
-        Table(("river/datasets/shuttle.csv.gz",), header=True),
-        "Nine readings of the space shuttle's radiators: an anomaly (7 %) or not",
-    ),
-    Dataset(
-        "phishing",
-        "tabular",
-        "classification",
-        wheels.RIVER,
-        Table(("river/datasets/phishing.csv.gz",), header=True),
-        "Nine traits of a web page: phishing or not",
-    ),
 )  # fmt: skip

@@ -22,7 +22,7 @@ Modality: TypeAlias = Literal[
     "graph",
     "field",
 ]
-Source: TypeAlias = Wheel | DataFile | Literal["scikit-learn", "standard library"]
+Source: TypeAlias = Wheel | DataFile | Literal["scikit-learn"]
 
 
 @dataclass(frozen=True)

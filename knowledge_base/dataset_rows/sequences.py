@@ -10,19 +10,11 @@ from knowledge_base.readers import (
     MoleculeProperty,
     NextBase,
     Peptides,
-    SourceText,
     SpeciesOfWindow,
     WikiPages,
     WordsByLanguage,
 )
 
-# Modules of the standard library that exist under these names in every supported Python.
-_MODULES = """
-argparse ast calendar cmd configparser contextlib csv dataclasses difflib doctest enum fractions
-ftplib functools gettext heapq inspect ipaddress locale mailbox optparse pdb platform pprint random
-shutil smtplib socket statistics string subprocess tarfile tempfile textwrap threading tokenize
-traceback turtle typing uuid
-"""
 _LANGUAGES = """
 ca cs da de en es fi fr hu id it nl pl pt sv
 """
@@ -36,14 +28,6 @@ def _fly(file: str) -> str:
 
 
 ROWS: tuple[Dataset, ...] = (
-    Dataset(
-        "python_source",
-        "text",
-        "next_token",
-        "standard library",
-        SourceText(tuple(f"{module}.py" for module in _MODULES.split())),
-        "Characters of the standard library's own sources; they differ between Python versions",
-    ),
     Dataset(
         "wiki_characters",
         "text",

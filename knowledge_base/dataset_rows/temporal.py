@@ -9,8 +9,7 @@ from knowledge_base.readers import Forecast, OneDimensionalDigits
 
 
 def _forecast(name: str, reader: Forecast, description: str, group: str = "") -> Dataset:
-    source = wheels.ISLP if reader.member.startswith("ISLP") else wheels.RIVER
-    return Dataset(name, "series", "forecasting", source, reader, description, group)
+    return Dataset(name, "series", "forecasting", wheels.ISLP, reader, description, group)
 
 
 ROWS: tuple[Dataset, ...] = (
@@ -28,24 +27,10 @@ ROWS: tuple[Dataset, ...] = (
         "Ten shapes drawn as short series, moved, bent and noisy",
     ),
     _forecast(
-        "water_flow",
-        Forecast("river/datasets/water-flow.csv", ("Water flow [l/s]",), past=24, future=4,
-                 log=True),
-        "A day of hourly water flow in a pipe to the next four hours",
-    ),
-    _forecast(
         "trading_volume",
         Forecast("ISLP/data/NYSE.csv", ("log_volume", "DJ_return", "log_volatility"), past=20,
                  future=1, stride=2),
         "20 days of volume, return and volatility of the New York exchange to the next volume",
-    ),
-    _forecast(
-        "approval",
-        Forecast("river/datasets/trump_approval.csv.gz",
-                 ("five_thirty_eight", "gallup", "ipsos", "morning_consult", "rasmussen",
-                  "you_gov"),
-                 past=14, future=3, relative=True),
-        "14 days of six polls to the change of their average over the next three",
     ),
     _forecast(
         "bike_hours",

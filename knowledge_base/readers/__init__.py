@@ -1,9 +1,9 @@
 """Readers of data files, one kind of file each; every reader returns `Arrays`."""
 
 from knowledge_base.readers.arrays import Arrays, Kind, Reader, ReadMember
-from knowledge_base.readers.characters import SourceText, WikiPages
+from knowledge_base.readers.characters import WikiPages
 from knowledge_base.readers.citations import CitationGraph
-from knowledge_base.readers.coordinates import DepthMap, PictureCoordinates, Volume
+from knowledge_base.readers.coordinates import PictureCoordinates
 from knowledge_base.readers.forecasts import Forecast
 from knowledge_base.readers.frame_tables import FrameTable, Ratings
 from knowledge_base.readers.genomes import CodingOrNot, NextBase, SpeciesOfWindow
@@ -26,7 +26,6 @@ __all__ = [
     "CitationGraph",
     "CitiesByCountry",
     "CodingOrNot",
-    "DepthMap",
     "FacesAndOthers",
     "Forecast",
     "FrameSentences",
@@ -46,14 +45,12 @@ __all__ = [
     "Reconstruction",
     "ScikitLearn",
     "SensorWindows",
-    "SourceText",
     "SpeciesOfWindow",
     "SpokenCharacters",
     "Table",
     "TexturePatches",
     "TimeSeriesFile",
     "Transitions",
-    "Volume",
     "WikiPages",
     "WordsByLanguage",
 ]

@@ -81,24 +81,6 @@ def labelled_strings(pairs: Iterable[tuple[str, str]], length: int) -> Arrays:
 
 
 @dataclass(frozen=True)
-class SourceText:
-    """Reader of plain text files for a next-character model.
-
-    Attributes:
-        members: Files, one after the other.
-        length: Tokens per window.
-    """
-
-    members: tuple[str, ...]
-    length: int = 64
-
-    def __call__(self, read: ReadMember) -> Arrays:
-        """Windows over the files."""
-        text = "".join(read(member).decode("utf-8") for member in self.members)
-        return next_character(text.replace("\r\n", "\n"), PRINTABLE, self.length)
-
-
-@dataclass(frozen=True)
 class WikiPages:
     """Reader of a MediaWiki export for a next-character model, markup included.
 

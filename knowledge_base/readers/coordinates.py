@@ -1,8 +1,7 @@
-"""Pictures, depth maps and volumes as functions of the place: coordinates in, values out."""
+"""Pictures as functions of the place: coordinates in, brightness out."""
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,50 +24,15 @@ class PictureCoordinates:
 
     def __call__(self, read: ReadMember) -> Arrays:
         """Coordinates (N, 2) in (-1, 1), row before column, and brightness (N, 1) or (N, 3)."""
-        return _field(_picture(read(self.member), self.side))
-
-
-@dataclass(frozen=True)
-class DepthMap:
-    """Reader of a map of disparities, larger where the scene is nearer; places unknown have none.
-
-    Attributes:
-        member: An .npz file that holds one array (height, width).
-        side: As in `PictureCoordinates`.
-    """
-
-    member: str
-    side: int = 64
-
-    def __call__(self, read: ReadMember) -> Arrays:
-        """Coordinates (N, 2) in (-1, 1) of the places known, and their disparity (N, 1)."""
-        with np.load(io.BytesIO(read(self.member)), allow_pickle=False) as archive:
-            (name,) = archive.files
-            disparity = archive[name].astype(np.float32)
-        disparity[~np.isfinite(disparity)] = np.nan
-        return _field(shrunk(disparity[:, :, None], self.side))
-
-
-@dataclass(frozen=True)
-class Volume:
-    """Reader of pictures of one size as the layers of a volume, told from three coordinates.
-
-    Attributes:
-        members: 8-bit PNG files, one layer each, in order: slices, frames or views of a scene.
-        side: As in `PictureCoordinates`.
-    """
-
-    members: tuple[str, ...]
-    side: int = 48
-
-    def __call__(self, read: ReadMember) -> Arrays:
-        """Coordinates (N, 3) in (-1, 1), the layer first, and brightness (N, 1) or (N, 3)."""
-        return _field(np.stack([_picture(read(member), self.side) for member in self.members]))
-
-
-def _picture(content: bytes, side: int) -> Floats:
-    pixels = decode_png(content).astype(np.float32)
-    return shrunk(pixels.reshape(*pixels.shape[:2], -1), side)
+        pixels = decode_png(read(self.member)).astype(np.float32)
+        small = shrunk(pixels.reshape(*pixels.shape[:2], -1), self.side)
+        # The centre of a cell: the first and the last lie half a cell inside the border.
+        axis = (2 * np.arange(self.side) + 1) / self.side - 1
+        places = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
+        return Arrays(
+            places.astype(np.float32), small.reshape(len(places), -1), "regression", scale="none",
+            target_scale="overall",
+        )  # fmt: skip
 
 
 def shrunk(pixels: Floats, side: int) -> Floats:
@@ -90,17 +54,3 @@ def shrunk(pixels: Floats, side: int) -> Floats:
     blocks = square.reshape(side, block, side, block, -1)
     mean: Floats = blocks.mean(axis=(1, 3), dtype=np.float32)
     return mean
-
-
-def _field(values: Floats) -> Arrays:
-    """The field (sizes..., channels) as a regression; cells that are not finite are left out."""
-    sizes = values.shape[:-1]
-    # The centre of a cell: the first and the last lie half a cell inside the border.
-    axes = [(2 * np.arange(size) + 1) / size - 1 for size in sizes]
-    places = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(sizes))
-    flat = values.reshape(len(places), -1)
-    known = np.isfinite(flat).all(axis=1)
-    return Arrays(
-        places[known].astype(np.float32), flat[known], "regression", scale="none",
-        target_scale="overall",
-    )  # fmt: skip

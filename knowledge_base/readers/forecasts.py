@@ -21,9 +21,6 @@ class Forecast:
         past: Steps that are seen.
         future: Steps to be told.
         stride: Steps between the starts of windows.
-        log: Whether to take the natural logarithm of the (positive) values first.
-        relative: Whether a window is told as the distance from its last value seen, for series
-            that wander off and never come back.
     """
 
     member: str
@@ -31,23 +28,17 @@ class Forecast:
     past: int = 32
     future: int = 4
     stride: int = 1
-    log: bool = False
-    relative: bool = False
 
     def __call__(self, read: ReadMember) -> Arrays:
         """The windows as float32 (N, past, columns), the next values of the first (N, future)."""
         lines = csv.DictReader(io.StringIO(read(self.member).decode("utf-8-sig")))
         rows = [[line[name] for name in self.columns] for line in lines]
         series = np.asarray(rows, dtype=np.float64)
-        if self.log:
-            series = np.log(series)
         length = self.past + self.future
         if len(series) < length:
             raise ValueError(f"{self.member} has {len(series)} rows, fewer than {length}")
         windows = np.lib.stride_tricks.sliding_window_view(series, length, axis=0)[:: self.stride]
         windows = windows.swapaxes(1, 2)
-        if self.relative:
-            windows = windows - windows[:, self.past - 1 : self.past]
         return Arrays(
             windows[:, : self.past].astype(np.float32),
             windows[:, self.past :, 0].astype(np.float32),

@@ -10,7 +10,7 @@ import pytest
 
 from knowledge_base import datasets
 from knowledge_base.dataset_rows import Dataset
-from knowledge_base.datasets import DATASETS, dataset, load, split
+from knowledge_base.datasets import DATASETS, dataset, load
 from knowledge_base.fetch import Wheel
 from knowledge_base.readers import Table
 from probes.errors import UserError
@@ -34,23 +34,6 @@ def test_scikit_learn_sets(name):
     if classes is not None:
         assert set(arrays.targets.tolist()) == set(range(classes))
     assert np.array_equal(arrays.inputs, load(name).inputs)
-
-
-def test_python_source_predicts_the_next_character():
-    arrays = load("python_source")
-    assert arrays.inputs.shape[1:] == (64,)
-    assert arrays.inputs.dtype == arrays.targets.dtype == np.int64
-    assert np.array_equal(arrays.inputs[:, 1:], arrays.targets[:, :-1])
-    assert arrays.vocabulary == arrays.classes == 97
-    assert arrays.inputs.min() >= 0
-    assert arrays.inputs.max() < 97
-    assert (arrays.inputs == 96).mean() < 0.01, "nearly all characters are known"
-    parts = split(arrays, 0)
-    assert [len(part.targets) for part in (parts.train, parts.validation, parts.test)] == [
-        2000,
-        512,
-        1000,
-    ]
 
 
 def test_table_is_consistent():
@@ -80,9 +63,3 @@ def test_wheel_data_set_is_read_from_the_cache(tmp_path, monkeypatch):
     assert arrays.inputs.tolist() == [[1, 2], [3, 4]]
     assert arrays.targets.tolist() == [1, 0]
     assert row.leak_group == "made"
-
-
-def test_standard_library_without_sources_is_the_users_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets.sysconfig, "get_path", lambda _: str(tmp_path))
-    with pytest.raises(UserError, match=r"argparse\.py"):
-        load("python_source")

@@ -125,7 +125,7 @@ def test_what_is_not_at_hand_is_passed_over(
     monkeypatch.setenv("ADVISOR_CACHE", str(tmp_path / "empty"))
     monkeypatch.delenv("ADVISOR_DATA", raising=False)
     journal = filled(tmp_path)
-    assert noted(journal, "cora", "motorcycle_views") == ()
+    assert noted(journal, "cora", "moon_picture") == ()
     assert State.of(journal).rows == {}
 
     def damaged(name: str) -> Arrays:

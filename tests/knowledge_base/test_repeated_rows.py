@@ -8,7 +8,7 @@ from knowledge_base.datasets import DATASETS, at_hand, load, split
 
 TOKENS = ("text", "molecule", "biology", "recommendation")
 """Modalities whose inputs are tokens."""
-KNOWN = {"fly_coding": 1, "fly_next_base": 1, "wiki_characters": 1, "python_source": 2}
+KNOWN = {"fly_coding": 1, "fly_next_base": 1, "wiki_characters": 1}
 """Repeated rows at most: windows of one long text that happen to be alike."""
 
 

@@ -72,6 +72,19 @@ def test_the_rule_takes_cheap_tasks_of_different_families(knowledge: Knowledge) 
     assert len({task.group for task in everything}) == len(everything) > 5
 
 
+def test_what_was_chosen_stays_and_counts_for_its_family(knowledge: Knowledge) -> None:
+    names = [row.name for row in knowledge.rows]
+    seconds, targets = dict.fromkeys(names, 0.1), dict.fromkeys(names, 1.0)
+    everything = choose_live_tasks(knowledge, seconds, targets, count=100)
+    families = Counter(FAMILY_GROUPS[task.family] for task in everything)
+    common = max(families, key=lambda family: families[family])
+    kept = tuple(task for task in everything if FAMILY_GROUPS[task.family] == common)[:2]
+    filled = choose_live_tasks(knowledge, seconds, targets, count=3, kept=kept)
+    assert filled[:2] == kept
+    assert FAMILY_GROUPS[filled[2].family] != common or len(families) == 1
+    assert len({task.group for task in filled}) == 3
+
+
 def test_the_rule_leaves_out_what_tells_nothing(knowledge: Knowledge) -> None:
     names = [row.name for row in knowledge.rows]
 

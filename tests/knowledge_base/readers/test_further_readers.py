@@ -16,7 +16,6 @@ from test_readers import files, png
 from knowledge_base.partition import split
 from knowledge_base.readers import (
     CitationGraph,
-    DepthMap,
     Forecast,
     LabelledSentences,
     OneDimensionalDigits,
@@ -25,7 +24,6 @@ from knowledge_base.readers import (
     Reconstruction,
     Table,
     TimeSeriesFile,
-    Volume,
 )
 from knowledge_base.readers.coordinates import shrunk
 from knowledge_base.readers.photographs import decode_jpeg
@@ -63,21 +61,6 @@ def test_shrinking_keeps_the_mean_of_what_it_covers(height: int, width: int, sid
     covered = min(height, width) // side * side
     if covered == height == width:
         assert small.mean() == pytest.approx(pixels.mean(), rel=1e-5)
-
-
-def test_unknown_depths_are_left_out() -> None:
-    disparity = np.asarray([[1, 2], [np.inf, 4]], np.float32)
-    arrays = DepthMap("d", side=2)(lambda _: npz(arr_0=disparity))
-    assert arrays.inputs.tolist() == [[-0.5, -0.5], [-0.5, 0.5], [0.5, 0.5]]
-    assert arrays.targets.tolist() == [[1], [2], [4]]
-
-
-def test_the_layer_is_the_first_coordinate_of_a_volume() -> None:
-    pictures = {"a": np.full((2, 2), 1, np.uint8), "b": np.full((2, 2), 9, np.uint8)}
-    arrays = Volume(("a", "b"), side=2)(lambda member: png(pictures[member], [0] * 2))
-    assert arrays.inputs.shape == (8, 3)
-    assert arrays.inputs[:, 0].tolist() == [-0.5] * 4 + [0.5] * 4
-    assert arrays.targets[:, 0].tolist() == [1] * 4 + [9] * 4
 
 
 def test_a_table_may_have_several_numbers_as_targets() -> None:
@@ -123,10 +106,7 @@ def test_windows_and_what_comes_after_them() -> None:
     assert (arrays.kind, arrays.in_order, arrays.gap) == ("forecasting", True, 2)
 
 
-def test_relative_windows_end_at_zero_and_logarithms_come_first() -> None:
-    arrays = Forecast("f", ("x",), past=3, future=1, log=True, relative=True)(files(f=series(5)))
-    assert arrays.inputs[:, -1].tolist() == [[0], [0]]
-    assert arrays.targets[0, 0] == pytest.approx(np.log(10 / 5))
+def test_a_series_shorter_than_a_window_is_refused() -> None:
     with pytest.raises(ValueError, match="fewer than 4"):
         Forecast("f", ("x",), past=3, future=1)(files(f=series(3)))
 

@@ -21,7 +21,6 @@ from knowledge_base.readers import (
     NextBase,
     Peptides,
     PixelRows,
-    SourceText,
     SpeciesOfWindow,
     Table,
     TexturePatches,
@@ -30,7 +29,7 @@ from knowledge_base.readers import (
     WordsByLanguage,
     msgpack,
 )
-from knowledge_base.readers.characters import PRINTABLE, encode, labelled_strings
+from knowledge_base.readers.characters import PRINTABLE, encode, labelled_strings, next_character
 from knowledge_base.readers.images import decode_png
 
 
@@ -165,7 +164,7 @@ def test_every_character_has_a_token(text):
 
 
 def test_next_character_targets_follow_the_inputs():
-    arrays = SourceText(("a", "b"), length=3)(files(a="abcd", b="efg\r\n!"))
+    arrays = next_character("abcdefg\n!", PRINTABLE, 3)
     assert "".join(PRINTABLE[code] for code in arrays.inputs.ravel()) == "abcefg"
     assert "".join(PRINTABLE[code] for code in arrays.targets.ravel()) == "bcdfg\n"
     assert arrays.in_order
