@@ -20,7 +20,8 @@ def add(commands: arg.Commands) -> None:
     parser = commands.add_parser(
         "import", help="read results that others published",
         description="Reads published results, in the layout they were published in, into Parquet "
-        "files of their own. What is malformed is named and skipped; so is what is there twice. An "
+        "files of their own with the columns of our runs; kb status counts them, and nothing "
+        "learns from them. What is malformed is named and skipped; so is what is there twice. An "
         "earlier import of the same format is not added to: --replace puts the new one in its "
         "place.",
     )  # fmt: skip
@@ -48,10 +49,9 @@ def add(commands: arg.Commands) -> None:
 
 def run(chosen: argparse.Namespace) -> str:
     """Import, and give the counts as text."""
-    from knowledge_base.fetch import cache_directory
-    from knowledge_base.importers import import_results
+    from knowledge_base.importers import default_folder, import_results
 
-    folder = chosen.out or cache_directory() / "imported"
+    folder = chosen.out or default_folder()
     line = Told()
     summary = import_results(
         chosen.path, chosen.format, folder, line.show, replace=chosen.replace

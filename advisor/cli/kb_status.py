@@ -14,7 +14,8 @@ def add(commands: arg.Commands) -> None:
     """Describe the command."""
     parser = commands.add_parser(
         "status", help="what the knowledge base holds",
-        description="Counts what the knowledge base holds and checks its files' hashes. With "
+        description="Counts what the knowledge base holds, and beside it what was imported into "
+        "the cache directory, and checks the files' hashes. With "
         "--store it counts what a build has done so far: progress, failures and why, runs a "
         "second and the time left.",
     )  # fmt: skip
@@ -36,6 +37,8 @@ def run(chosen: argparse.Namespace) -> str:
 
     from advisor.cli.kb_counts import counts, store_counts
     from advisor.cli.kb_failures import damaged_lines, failure_lines
+    from advisor.cli.kb_imported import imported_counts, imported_shown
+    from knowledge_base.importers import default_folder
     from knowledge_base.journal import default_store
     from knowledge_base.store import SHIPPED
 
@@ -44,13 +47,15 @@ def run(chosen: argparse.Namespace) -> str:
     if chosen.store is not None:
         found = store_counts(Path(chosen.store or default_store()))
     else:
-        found = counts(chosen.pack or SHIPPED)
+        imported = imported_counts(default_folder())
+        found = {**counts(chosen.pack or SHIPPED), "imported": imported}
     if chosen.json:
         return json_text(found)
     shown = {**found, "bytes": size(found["bytes"])}
     failed, damaged = shown.pop("failures", []), shown.pop("damaged_lines", [])
     if "discounted" in found:
         shown["discounted"] = f"{len(found['discounted'])} tasks (--json names them, with reasons)"
+    shown.update(imported_shown(shown.pop("imported", {})))
     if "build" in found:
         shown["build"] = _progress(found["build"])
     return "\n".join([facts(shown), *damaged_lines(damaged), *failure_lines(failed)])

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from knowledge_base.importers.algoperf import AlgoPerf
 from knowledge_base.importers.base import ImportedMethod, ImportedRun, Importer, Problem, Report
+from knowledge_base.importers.columns import with_reasons
 from knowledge_base.importers.nanogpt_track import NanoGptTrack
 from knowledge_base.importers.opt_list import OptList
 from knowledge_base.importers.taskset import TaskSet
@@ -121,9 +122,10 @@ def _import(
             if isinstance(record, ImportedMethod):
                 counts.of_method(tier.method(record), record, listed=True)
             else:
-                tier.run(record)
-                counts.of_method(tier.method(record.method), record.method, listed=False)
-                counts.of_run(record)
+                run = with_reasons(record)
+                tier.run(run)
+                counts.of_method(tier.method(run.method), run.method, listed=False)
+                counts.of_run(run)
             counts.records += 1
             if counts.records % 100 == 0:
                 told(counts.records)

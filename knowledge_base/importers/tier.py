@@ -1,8 +1,11 @@
 """Imported records on the disk: a folder for each format, apart from the runs of our own.
 
-``FOLDER/<format>/`` holds ``runs.parquet``, ``methods.json`` and ``manifest.json`` with the schema
-version, the counts and the hashes. Importing a format again takes the place of the earlier import
-where that is asked for, and is refused else.
+``FOLDER/<format>/`` holds ``runs.parquet`` and ``recipes.json`` as a packed knowledge base does, so
+``knowledge_base.store`` reads them, ``methods.json`` and ``manifest.json`` with the schema version,
+the counts and the hashes. The runs have the columns of our own, wider numbers, and further ones:
+``tier`` ("imported:algoperf"), ``source``, ``licence``, ``censored`` and all else that was
+published. ``recipe`` is None where no recipe says the method that ``method`` names. Importing a
+format again takes the place of the earlier import where that is asked for, and is refused else.
 """
 
 from __future__ import annotations
@@ -10,24 +13,26 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import ValidationError
 
 from knowledge_base.importers.base import ImportedMethod, ImportedRun
+from knowledge_base.importers.columns import run_columns
 from knowledge_base.manifest import MANIFEST, check_place, put_in_place, sha256
+from knowledge_base.run_columns import RUN_SCHEMA
 from knowledge_base.store import read_json
 from probes.errors import UserError
 from probes.files import write_text
+from probes.recipe.schema import Recipe
 
-SCHEMA_VERSION = 1
-_FILES = ("runs.parquet", "methods.json")
-_BATCH = 1000
+SCHEMA_VERSION = 2
+FILES = ("runs.parquet", "recipes.json", "methods.json")
+BATCH = 1000
+_ALWAYS = ("runs.parquet", "methods.json")  # of every schema
 _CURVE = pa.struct(
     [
         ("metric", pa.string()),
@@ -50,17 +55,28 @@ _ENDING = pa.struct(
         ("limit_seconds", pa.float64()),
     ]
 )
+
+
+def _wide(kind: Any) -> Any:
+    """The type of a column of ours with room for whatever number was published."""
+    if pa.types.is_list(kind):
+        return pa.list_(_wide(kind.value_type))
+    if pa.types.is_floating(kind):
+        return pa.float64()
+    return pa.int64() if pa.types.is_integer(kind) else kind
+
+
 _SCHEMA = pa.schema(
     [
+        *((column.name, _wide(column.type)) for column in RUN_SCHEMA),
+        ("tier", pa.string()),
         ("source", pa.string()),
         ("licence", pa.string()),
+        ("censored", pa.bool_()),
         ("origin", pa.string()),
-        ("task", pa.string()),
         ("method", pa.string()),
-        ("seed", pa.int64()),
         ("trial", pa.int64()),
         ("step_unit", pa.string()),
-        ("diverged", pa.bool_()),
         ("ending", _ENDING),
         ("curves", pa.list_(_CURVE)),
         ("numbers", pa.map_(pa.string(), pa.float64())),
@@ -95,11 +111,13 @@ class TierWriter:
         self._replace = replace
         self.replaces = 0
         self._methods: dict[str, ImportedMethod] = {}
+        self._recipes: dict[str, dict[str, Any]] = {}
+        self._recipes_of: dict[str, str | None] = {}
         self._keys: dict[int, tuple[str, ImportedMethod]] = {}
         self._rows: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
-        if check_place(self._target, _FILES, _FILES):
+        if check_place(self._target, FILES, _ALWAYS):
             self.replaces = _records(read_json(self._target / MANIFEST))
             if not self._replace:
                 raise UserError(
@@ -139,16 +157,24 @@ class TierWriter:
         key = method.key
         self._keys[id(method)] = (key, method)  # held, or another could get its id
         self._methods.setdefault(key, method)
+        recipe = None if method.recipe is None else Recipe.parse(method.recipe)
+        self._recipes_of[key] = recipe.key if recipe else None
+        if recipe:
+            self._recipes.setdefault(recipe.key, recipe.plain())
         return key
 
     def run(self, run: ImportedRun) -> None:
         """Write one run."""
         row = run.model_dump(exclude={"method", *_MAPS})
+        row.update(run_columns(run))
         row["method"] = self.method(run.method)
+        row["recipe"] = self._recipes_of[row["method"]]
+        row["tier"] = f"imported:{self._format}"
+        row["censored"] = run.ending.censored if run.ending else None
         for name in _MAPS:
             row[name] = list(getattr(run, name).items())
         self._rows.append(row)
-        if len(self._rows) == _BATCH:
+        if len(self._rows) == BATCH:
             self._flush()
 
     def finish(self, facts: dict[str, Any]) -> None:
@@ -156,90 +182,21 @@ class TierWriter:
         self._flush()
         self._parquet.close()
         methods = {key: method.model_dump() for key, method in self._methods.items()}
-        write_text(self._new / "methods.json", json.dumps(methods, separators=(",", ":")) + "\n")
+        for name, plain in (("recipes.json", self._recipes), ("methods.json", methods)):
+            write_text(self._new / name, json.dumps(plain, separators=(",", ":")) + "\n")
         manifest = {
             "schema": SCHEMA_VERSION,
             "format": self._format,
             **facts,
-            "files": {name: sha256(self._new / name) for name in _FILES},
+            "files": {name: sha256(self._new / name) for name in FILES},
         }
         write_text(self._new / MANIFEST, json.dumps(manifest, indent=1) + "\n")
-        put_in_place(self._new, self._target, _FILES)
+        put_in_place(self._new, self._target, FILES)
 
     def _flush(self) -> None:
         if self._rows:
             self._parquet.write_table(pa.Table.from_pylist(self._rows, _SCHEMA))
             self._rows = []
-
-
-def load_imported(folder: Path, formats: Iterable[str] | None = None) -> list[ImportedRun]:
-    """The imported runs of a folder, hashes and schema checked first.
-
-    Args:
-        folder: What was given as ``--out``.
-        formats: Only these; None takes all that are there.
-
-    Raises:
-        UserError: Nothing was imported there, or a file was changed or is of a newer schema.
-    """
-    runs = []
-    for tier in _tiers(folder, formats):
-        methods = _methods(tier)
-        for batch in pq.ParquetFile(tier / "runs.parquet").iter_batches(batch_size=_BATCH):
-            for row in batch.to_pylist(maps_as_pydicts="strict"):
-                row["method"] = methods[row["method"]]
-                runs.append(ImportedRun.model_validate(row))
-    return runs
-
-
-def load_methods(folder: Path, formats: Iterable[str] | None = None) -> list[ImportedMethod]:
-    """The imported methods of a folder, lists of configurations in their order.
-
-    Args and errors as ``load_imported``.
-    """
-    return [method for tier in _tiers(folder, formats) for method in _methods(tier).values()]
-
-
-def _tiers(folder: Path, formats: Iterable[str] | None) -> Iterator[Path]:
-    found = {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{MANIFEST}"))}
-    for name in found if formats is None else formats:
-        if name not in found:
-            raise UserError(
-                f"imported results of {name}", f"none in {folder}", "run advisor kb import"
-            )
-    if not found:
-        raise UserError("imported results", f"none in {folder}", "run advisor kb import")
-    for name in found if formats is None else formats:
-        _manifest(found[name])
-        yield found[name]
-
-
-def _manifest(tier: Path) -> dict[str, Any]:
-    """The manifest, its schema and the hashes of its files checked."""
-    manifest = read_json(tier / MANIFEST, "import it again")
-    facts = manifest if isinstance(manifest, dict) else {}
-    if facts.get("schema") != SCHEMA_VERSION:
-        raise UserError(
-            f"imported results of schema {SCHEMA_VERSION}", f"schema {facts.get('schema')}",
-            "import them again, or install the release that wrote them",
-        )  # fmt: skip
-    hashes = facts.get("files")
-    for name in _FILES:
-        expected = hashes.get(name) if isinstance(hashes, dict) else None
-        if not (tier / name).is_file() or sha256(tier / name) != expected:
-            raise UserError(
-                f"{tier / name} as its manifest describes it", "a missing or changed file",
-                "import it again",
-            )  # fmt: skip
-    return facts
-
-
-def _methods(tier: Path) -> dict[str, ImportedMethod]:
-    data = read_json(tier / "methods.json", "import it again")
-    try:
-        return {key: ImportedMethod.model_validate(method) for key, method in data.items()}
-    except ValidationError as error:
-        raise UserError(f"methods in {tier}", str(error), "import it again") from None
 
 
 def _records(manifest: Any) -> int:

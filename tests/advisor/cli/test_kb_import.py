@@ -8,8 +8,16 @@ import pytest
 from user_files import CommandLine
 
 from advisor.cli import kb_import
-from knowledge_base.importers import FORMATS, load_imported
+from advisor.cli.kb_imported import imported_counts
+from knowledge_base.importers import FORMATS, default_folder, load_imported
+from knowledge_base.journal import Journal
+from knowledge_base.store import pack
 
+CONFIGURATION = {
+    "learning_rate": 0.001, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-6, "use_nesterov": True,
+    "adamw_weight_decay": 0.02, "l2_weight_decay": 0.0, "warmup_fraction": 0.1,
+    "min_learning_rate_mult": 0.001, "constant_fraction": 0.55,
+}  # fmt: skip
 CURVES = """run_id,step,metric,value,group
 1,0,val_loss,10.5,20260101_muon
 1,100,val_loss,four,20260101_muon
@@ -54,6 +62,37 @@ def test_the_cache_is_the_default_place(
     answer = advisor("kb", "import", "curves.csv", "--format", "nanogpt-track", "--json")
     assert answer.status == 0
     assert len(load_imported(advisor.folder / "cache" / "imported")) == 2
+
+
+def test_status_counts_what_was_imported(
+    advisor: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADVISOR_CACHE", str(advisor.folder / "cache"))
+    assert imported_counts(default_folder()) == {}
+    (advisor.folder / "curves.csv").write_text(CURVES)
+    (advisor.folder / "list.json").write_text(json.dumps([CONFIGURATION]))
+    for file, name in (("curves.csv", "nanogpt-track"), ("list.json", "opt-list")):
+        assert advisor("kb", "import", file, "--format", name).status == 0
+    pack(Journal(advisor.folder / "journal.log"), advisor.folder / "packed", "a test", {})
+    status = ("kb", "status", "--pack", "packed")
+    found = json.loads(advisor(*status, "--json").out)
+    assert found["runs"] == 0, "what others published is counted apart"
+    tier = default_folder() / "nanogpt-track"
+    size = sum(file.stat().st_size for file in tier.iterdir())
+    assert found["imported"]["nanogpt-track"] == {
+        "runs": 2, "curves": 2, "tasks": 1, "methods": 2, "recipes": 0, "censored": 0,
+        "diverged": 0, "bytes": size,
+    }  # fmt: skip
+    assert {**found["imported"]["opt-list"], "bytes": 0} == {
+        "runs": 0, "curves": 0, "tasks": 0, "methods": 1, "recipes": 1, "censored": 0,
+        "diverged": 0, "bytes": 0,
+    }  # fmt: skip
+    (tier / "manifest.json").write_text('{"schema": 1}')
+    told = advisor(*status)
+    assert told.status == 0
+    lines = {line.split()[0]: line for line in told.out.splitlines()}
+    assert "got schema 1; import them again" in lines["imported:nanogpt-track"]
+    assert "runs 0, curves 0, tasks 0, methods 1" in lines["imported:opt-list"]
 
 
 @pytest.mark.parametrize(

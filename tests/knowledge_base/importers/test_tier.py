@@ -7,12 +7,27 @@ import tarfile
 import time
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from published_files import BEST_FIRST, HEADER, ROWS, taskset, taskset_record, track, trial
 from stopping import stop_at_move_into
 
-from knowledge_base.importers import FORMATS, Report, import_results, load_imported, load_methods
+from knowledge_base.importers import (
+    FORMATS,
+    ImportedRun,
+    Report,
+    import_results,
+    load_imported,
+    load_methods,
+)
+from knowledge_base.importers.columns import with_reasons
+from knowledge_base.manifest import sha256
+from knowledge_base.records import RunRecord
+from knowledge_base.store import check_hashes, load_profiles, load_recipes, load_runs
 from probes.errors import UserError
+from probes.recipe.schema import Recipe
 
 
 def test_round_trip_of_all_formats(tmp_path: Path) -> None:
@@ -33,7 +48,7 @@ def test_round_trip_of_all_formats(tmp_path: Path) -> None:
             assert load_methods(out, [name]) == expected
         else:
             loaded = load_imported(out, [name])
-            assert loaded == expected
+            assert loaded == [with_reasons(run) for run in expected if isinstance(run, ImportedRun)]
             assert summary.runs == len(expected)
             everything += loaded
         assert summary.problem_count == 0
@@ -41,7 +56,7 @@ def test_round_trip_of_all_formats(tmp_path: Path) -> None:
         run.origin for run in everything
     )
     manifest = json.loads((out / "algoperf" / "manifest.json").read_text())
-    assert manifest["schema"] == 1
+    assert manifest["schema"] == 2
     assert manifest["licence"] == "Apache-2.0"
     assert manifest["counts"]["by_task"] == {"imagenet_vit": 1, "wmt": 2}
     assert manifest["counts"]["censored"] == 1
@@ -78,7 +93,7 @@ def test_a_later_import_replaces_the_earlier_if_asked_to(imported: Path, tmp_pat
     assert (summary.runs, summary.replaced) == (2, 1)
     assert {run.task for run in load_imported(imported)} == {"other"}
     names = {path.name for path in (imported / "taskset").iterdir()}
-    assert names == {"runs.parquet", "methods.json", "manifest.json"}
+    assert names == {"runs.parquet", "recipes.json", "methods.json", "manifest.json"}
 
 
 @pytest.mark.parametrize("content", ["nothing", "malformed"])
@@ -95,7 +110,7 @@ def test_a_failed_import_leaves_the_earlier(imported: Path, tmp_path: Path, cont
     assert load_imported(imported) == before
 
 
-@pytest.mark.parametrize("stop", range(3))
+@pytest.mark.parametrize("stop", range(4))
 def test_an_import_that_is_stopped_is_not_read_and_may_be_done_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
 ) -> None:
@@ -119,7 +134,7 @@ def test_nothing_is_left_where_nothing_was(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "algoperf").exists()
 
 
-@pytest.mark.parametrize("name", ["runs.parquet", "methods.json"])
+@pytest.mark.parametrize("name", ["runs.parquet", "recipes.json", "methods.json"])
 @pytest.mark.parametrize("damage", ["changed", "gone"])
 def test_changed_files_are_refused(imported: Path, name: str, damage: str) -> None:
     path = imported / "taskset" / name
@@ -132,7 +147,7 @@ def test_changed_files_are_refused(imported: Path, name: str, damage: str) -> No
 
 
 @pytest.mark.parametrize(
-    "text", ['{"schema": 2}', "[]", "{", '{"schema": 1}', '{"schema": 1, "files": 3}']
+    "text", ['{"schema": 3}', "[]", "{", '{"schema": 2}', '{"schema": 2, "files": 3}']
 )
 def test_other_manifests_are_refused(imported: Path, text: str) -> None:
     (imported / "taskset" / "manifest.json").write_text(text)
@@ -194,8 +209,62 @@ def test_two_thousand_trials_take_less_than_a_minute(tmp_path: Path) -> None:
     print(f"2000 trials, {summary.points} points: {summary.seconds:.1f} s")
 
 
-def test_a_newer_schema_is_refused(imported: Path) -> None:
+@pytest.mark.parametrize("schema", [1, 3])
+def test_another_schema_is_refused(imported: Path, schema: int) -> None:
     path = imported / "taskset" / "manifest.json"
-    path.write_text(path.read_text().replace('"schema": 1', '"schema": 2'))
-    with pytest.raises(UserError, match="schema 1, got schema 2"):
+    path.write_text(path.read_text().replace('"schema": 2', f'"schema": {schema}'))
+    with pytest.raises(UserError, match=f"schema 2 .*, got schema {schema}; .* --replace"):
         load_imported(imported)
+
+
+def test_an_import_of_the_first_schema_can_be_replaced(imported: Path, tmp_path: Path) -> None:
+    """It had no recipes, and its runs no column of ours."""
+    tier = imported / "taskset"
+    (tier / "recipes.json").unlink()
+    old = {"task": ["task"], "seed": [None], "method": ["0123456789ab"]}
+    pq.write_table(pa.table(old), tier / "runs.parquet")
+    manifest = json.loads((tier / "manifest.json").read_text())
+    manifest["schema"] = 1
+    manifest["files"] = {name: sha256(tier / name) for name in ("runs.parquet", "methods.json")}
+    (tier / "manifest.json").write_text(json.dumps(manifest))
+    for columns in (None, ["task", "final"]):
+        with pytest.raises(UserError, match=r"runs with the column .* kb import --replace"):
+            load_runs(tier, columns)
+    summary = import_results(tmp_path / "task.json", "taskset", imported, replace=True)
+    assert (summary.runs, summary.replaced) == (1, 1)
+    assert len(load_runs(tier)["task"]) == len(load_imported(imported)) == 1
+
+
+def test_imports_are_read_as_our_runs_are(tmp_path: Path) -> None:
+    for number in (1, 2):
+        trial(tmp_path / "logs", f"baseline/study_0/wmt_jax/trial_{number}", rows=ROWS[:-number])
+    trial(tmp_path / "logs", "amos/study_0/wmt_pytorch/trial_3", meta={})
+    import_results(tmp_path / "logs", "algoperf", tmp_path / "out")
+    tier = tmp_path / "out" / "algoperf"
+    runs = load_runs(tier)
+    own = load_runs(columns=["role"])
+    assert list(runs)[: len(RunRecord.model_fields)] == list(RunRecord.model_fields)
+    assert set(runs["role"]) == {"imported"}
+    assert "imported" not in set(own["role"])
+    assert set(runs["tier"]) == {"imported:algoperf"}
+    assert set(runs["licence"]) == {"Apache-2.0"}
+    reached, stopped, unknown = (int(np.flatnonzero(runs["trial"] == at)[0]) for at in (1, 2, 3))
+    assert [runs["censored"][place] for place in (reached, stopped, unknown)] == [False, True, None]
+    assert [runs["final"][place] for place in (reached, stopped, unknown)] == [0.9, 1.1, 0.9]
+    assert runs["curve_steps"][stopped].tolist() == [1, 150]
+    assert runs["seed"][reached] == -7
+    assert np.isnan(runs["seed"][unknown])
+    assert {"seed", "initial", "passes"} <= set(runs["missing"][unknown])
+    assert runs["recipe"][unknown] is None
+    key = runs["recipe"][reached]
+    assert Recipe.parse(load_recipes(tier)[key]).key == key == runs["recipe"][stopped]
+
+
+def test_nothing_learns_from_imports_unasked(tmp_path: Path) -> None:
+    taskset(tmp_path, "digits-mlp-1", [taskset_record(), taskset_record(0.1)])
+    import_results(tmp_path / "digits-mlp-1.json", "taskset", tmp_path / "out")
+    tier = tmp_path / "out" / "taskset"
+    with pytest.raises(UserError, match=r"no .*profiles\.parquet"):
+        load_profiles(tier)
+    with pytest.raises(UserError, match="expected a knowledge base of schema 1, got schema 2"):
+        check_hashes(tier)
