@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from advisor.answer import Answer, Frozen, RankedRecipe, TaskFacts
 from advisor.explanation import Explanation
@@ -81,6 +81,8 @@ class Advice(Answer):
         goal: "best" result at the end, or "fastest" to the target; ``refine`` follows it too.
         target: Validation loss that was asked for with goal "fastest"; None for what AdamW 1e-3
             cosine reaches.
+        max_memory: Bytes that a recipe may take (``advisor.memory.COUNTED``), for ``refine`` too;
+            None for no limit.
     """
 
     profile: dict[str, Any]
@@ -91,6 +93,7 @@ class Advice(Answer):
     explanation: Explanation | None = None
     goal: Literal["best", "fastest"] = "best"
     target: float | None = None
+    max_memory: int | None = Field(default=None, ge=1)
     _task: Any = PrivateAttr(default=None)
     _models: Path | None = PrivateAttr(default=None)
 
@@ -159,6 +162,7 @@ class Advice(Answer):
         device: str | None = None,
         min_gain: float | None = None,
         models: str | Path | None = None,
+        max_memory: int | str | None = None,
     ) -> Tuned:
         """Search on from the ranking with Optuna; see ``advisor.refine.refine``."""
         from advisor.refine import MIN_GAIN, refine
@@ -170,6 +174,7 @@ class Advice(Answer):
             self, live, trials=trials, timeout=timeout, storage=storage, seed=seed,
             progress=progress, device=device,
             min_gain=MIN_GAIN if min_gain is None else min_gain, models=models,
+            max_memory=max_memory,
         )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ class Applicable:
 
     Args:
         task: The task.
-        max_memory: Bytes for weights, gradients and optimizer state, or None.
+        max_memory: Bytes that a recipe may take, see ``too_large``; None for no limit.
 
     Attributes:
         last_failure: Why the last recipe that could not step failed, or None.
@@ -69,11 +69,18 @@ class Applicable:
                 return "the loader decides the batch size"
             if recipe.batch_size > len(self._prepared.train):
                 return "fewer samples than its batch size"
-        if self._max_memory is not None:
-            needed = 2 * self.weight_bytes + self.state_bytes(recipe)
-            if needed > self._max_memory:
-                return f"needs {needed} bytes for weights, gradients and state"
-        return None
+        return self.too_large(recipe)
+
+    def too_large(self, recipe: Recipe) -> str | None:
+        """Why a recipe exceeds the limit of memory, or None.
+
+        What counts is in ``advisor.memory.COUNTED``. Activations do not: they depend on the batch
+        and on what the model keeps for its backward pass, and nothing measures them.
+        """
+        needed = 2 * self.weight_bytes + self.state_bytes(recipe)
+        if self._max_memory is None or needed <= self._max_memory:
+            return None
+        return f"needs {needed} bytes for weights, gradients and state"
 
     def steps_once(self, recipe: Recipe) -> bool:
         """Whether the optimizer can take a step on this model; costs no pass.

@@ -1,4 +1,4 @@
-"""A limit of memory, as people write it: bytes, or ``2GB``."""
+"""A limit of memory, as people write it: bytes, or ``2GB``; and what is counted towards it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ import re
 
 from probes.errors import UserError
 
+COUNTED = (
+    "parameters, their gradients, the optimizer's state, averaged weights and an ensemble's members"
+)
+"""What a limit is compared with: all parameters of the model count as trained, and the state as the
+catalogue tells it."""
+NOT_COUNTED = "activations, buffers, batches and the best weights that early stopping keeps"
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20,
           "GIB": 2**30}  # fmt: skip
 
 
 def parse_memory(memory: int | str | None) -> int | None:
-    """Bytes, from a number or a text such as "2GB".
+    """Bytes, from a number or a text such as "512MB" (10^6 each) or "2GiB" (2^30 each).
 
     Raises:
         UserError: Anything else.

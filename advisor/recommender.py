@@ -65,7 +65,10 @@ def recommend(
         goal: "best" result at the end, or "fastest" to the target: then neither probes nor races
             are run, which would only put it off.
         target: For "fastest": a validation loss; None: what AdamW 1e-3 cosine should reach.
-        max_memory: Bytes (or "2GB") for weights, gradients and optimizer state.
+        max_memory: What a recipe may take, in bytes or as "512MB" or "2GiB": parameters, their
+            gradients, the optimizer's state, averaged weights and an ensemble's members are
+            counted. Activations, buffers, batches and the best weights that early stopping keeps
+            are not. Probes are not held to it: they train by AdamW, momentum and Muon.
         device: "auto", "cpu", "cuda", ...
         seed: Of the probes.
         training_step: ``(model, batch) -> loss``, see ``Task``.
@@ -127,6 +130,7 @@ def recommend(
         reason="; ".join([ranked.reason, *caveats]),
         goal=aim.name,
         target=aim.target,
+        max_memory=memory,
     )  # fmt: skip
     advice.attach(task, folder)
     return advice.explained() if explain else advice

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from advisor.advice import Advice
 from advisor.answer import live_facts
+from advisor.candidates import Applicable
 from advisor.curves import load_allowance
+from advisor.memory import parse_memory
 from advisor.refine_finals import Entry, run_finals, unused_seeds
 from advisor.refine_objective import DIVERGED
 from advisor.refine_search import Search
@@ -30,6 +32,7 @@ from probes.counts import seed_number
 from probes.device import resolve_device
 from probes.errors import UserError
 from probes.recipe.schema import Recipe
+from probes.sandbox import sandbox
 from probes.task import Task
 
 if TYPE_CHECKING:
@@ -56,6 +59,7 @@ def refine(
     fresh_seeds: int = 3,
     min_gain: float = MIN_GAIN,
     models: str | Path | None = None,
+    max_memory: int | str | None = None,
 ) -> Tuned:
     """Search on from a ranking with Optuna, then compare what it found with the ranking's first.
 
@@ -98,14 +102,17 @@ def refine(
         models: Folder of what was fitted on the knowledge base; None for the one that the advice
             rests on, or the shipped one where it was read from a file. The rule by which trials
             are ended early is read from there, and what steps take.
+        max_memory: What a recipe may take, as ``recommend`` has it; None for the limit that the
+            advice was made with. Nothing that exceeds it is trained: entries of the ranking that
+            do are left out.
 
     Returns:
         The finalists, best first, and what they cost.
 
     Raises:
         UserError: The advice was made for another task, a number is out of range, the device is
-            not there, the storage cannot be opened, no recipe can serve the task, or AdamW 1e-3
-            cosine cannot set a target on it.
+            not there, the storage cannot be opened, no recipe can serve the task, AdamW 1e-3
+            cosine cannot set a target on it, or nothing keeps to the limit of memory.
         RuntimeError: Every training failed with one.
     """
     _check(trials, timeout, finalists, fresh_seeds, min_gain)
@@ -116,16 +123,21 @@ def refine(
         )
     begin = time.monotonic()
     deadline = None if timeout is None else begin + timeout
-    recipes = tuple(candidate.recipe for candidate in advice.ranking)
-    top = recipes[:RANKED]
-    if not top:
+    memory = advice.max_memory if max_memory is None else parse_memory(max_memory)
+    if not advice.ranking:
         raise UserError("advice with a ranking", "an empty one", "run recommend again")
     prepared = task.prepared
     where, goal = _device(device, advice.task.device), goal_of(advice)
     check_same_task(advice, task, where)
     folder = models_folder(advice.models if models is None else models)
+    with sandbox(task.train, task.validation, task.test):  # a model is made
+        test = Applicable(task, memory)
+    recipes = _within(advice, test)
+    top = recipes[:RANKED]
     with quiet():
-        name = study_name(task, advice.task, goal, device=where, models=folder)
+        name = study_name(
+            task, advice.task, goal, device=where, models=folder, max_memory=memory
+        )  # fmt: skip
         study = open_study(storage, name, seed, load_allowance(folder))
         # a study goes on in the space it began with, also when new probes ranked otherwise
         if "ranking" not in study.user_attrs:
@@ -141,10 +153,10 @@ def refine(
             f"trainings ({finalists + 1} recipes on {fresh_seeds} fresh seeds)"
         )
         objective, origin, spent = objective_of(
-            advice, task, study, seed=seed, device=where, models=folder, say=say
+            advice, task, study, test, seed=seed, device=where, models=folder, say=say
         )
         search = Search(
-            study, space, task, further=recipes[RANKED:], seed=seed, device=where,
+            study, space, task, test, further=recipes[RANKED:], seed=seed, device=where,
             min_gain=min_gain, objective=objective, say=say,
         )  # fmt: skip
         search.run(trials, begin, timeout, final_runs)
@@ -159,8 +171,21 @@ def refine(
         task=live_facts(task, where), ranking=ranking, trials=len(finished), pruned=len(pruned),
         passes=spent + search.passes + passes, seconds=time.monotonic() - begin,
         expected_gain=search.gain, stopped=search.stopped, goal=objective.goal.name,
-        target=objective.goal.target, target_origin=origin,
+        target=objective.goal.target, target_origin=origin, max_memory=memory,
     )  # fmt: skip
+
+
+def _within(advice: Advice, test: Applicable) -> tuple[Recipe, ...]:
+    """The ranking without what exceeds the limit of memory."""
+    recipes = [candidate.recipe for candidate in advice.ranking]
+    kept = tuple(recipe for recipe in recipes if test.too_large(recipe) is None)
+    if not kept:
+        raise UserError(
+            "a max_memory that a recipe of the ranking keeps to",
+            f"one below: the first {test.too_large(recipes[0])}",
+            "raise it, or run recommend with this limit",
+        )  # fmt: skip
+    return kept
 
 
 def _entries(study: Study, ranking: tuple[Recipe, ...], finalists: int) -> list[Entry]:

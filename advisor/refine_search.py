@@ -15,9 +15,9 @@ from advisor.refine_moves import moves, next_move
 from advisor.refine_objective import DIVERGED, EndResult, Objective
 from advisor.refine_space import Neighbourhood
 from advisor.refine_study import claim, named, of_states
+from probes.errors import UserError
 from probes.recipe.schema import Recipe
 from probes.run import Run
-from probes.sandbox import sandbox
 from probes.task import Task
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Search:
         study: Where trials are kept; what is queued there is tried first.
         space: What its sampler draws from.
         task: Trained on copies.
+        applicable: Which recipes can serve the task, within the limit of memory.
         further: Recipes that may be tried beside neighbours of the best: the ranking's rest.
         seed: Of the trainings.
         device: "cpu", "cuda", ...
@@ -62,6 +63,7 @@ class Search:
         study: Study,
         space: Neighbourhood,
         task: Task,
+        applicable: Applicable,
         *,
         further: Sequence[Recipe] = (),
         seed: int = 0,
@@ -71,10 +73,9 @@ class Search:
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._study, self._space, self._task, self._further = study, space, task, further
+        self._applicable = applicable
         self._seed, self._device, self._min_gain, self._say = seed, device, min_gain, say
         self._objective = objective or EndResult()
-        with sandbox(task.train, task.validation, task.test):  # a model is made
-            self._applicable = Applicable(task)
         self.passes = 0.0
         self.gain: float | None = None
         self.stopped = ""
@@ -215,9 +216,14 @@ class Search:
             prunable="rank" not in trial.user_attrs, deadline=limit, objective=objective,
             hopeless=lambda step: objective.hopeless(recipe, step, best),
         )  # fmt: skip
-        run = try_training(
-            self._task, recipe, seed=self._seed, device=self._device, watcher=watcher
-        )
+        run: Run | UserError | RuntimeError
+        # the sampler may take an ensemble from one entry and more of its cycles from another
+        if large := self._applicable.too_large(recipe):
+            run = UserError("a recipe within max_memory", f"one that {large}", "raise it")
+        else:
+            run = try_training(
+                self._task, recipe, seed=self._seed, device=self._device, watcher=watcher
+            )
         if not isinstance(run, Run):
             # as bad as diverged, so that the sampler turns away from it; it counts as a trial
             trial.set_user_attr("error", str(run))

@@ -63,13 +63,15 @@ def quiet() -> Iterator[None]:
 
 def study_name(
     task: Task, facts: TaskFacts, goal: Goal | None = None, *, device: str = "cpu",
-    models: Path = FOLDER,
+    models: Path = FOLDER, max_memory: int | None = None,
 ) -> str:  # fmt: skip
     """The task's name and a fingerprint of what makes its losses comparable.
 
     That is the data's size, loss, batch size, budget, and the shapes of the model's parameters;
     not the device, nor what the probes measured. Times to a target are compared with those to the
-    same target alone, and by the same predicted times of steps, which rest on device and models.
+    same target alone, and by the same predicted times of steps, which rest on device and models. A
+    search with a limit of memory goes on from those with the same limit alone: the best of others
+    may exceed it.
 
     Args:
         task: The task.
@@ -77,6 +79,7 @@ def study_name(
         goal: What the values are; None for goal "best".
         device: Where it is trained.
         models: Folder of the meta-models.
+        max_memory: Bytes that no recipe may exceed; None for no limit.
     """
     prepared = task.prepared
     with sandbox(task.train, task.validation, task.test):
@@ -92,6 +95,8 @@ def study_name(
     if goal is not None and goal.name != "best":
         known["goal"] = [goal.name, goal.target]
         known["step_times"] = load_shipped(FACTS_ONLY, models).step_times(device)
+    if max_memory is not None:
+        known["max_memory"] = max_memory
     text = json.dumps(known, sort_keys=True)
     return f"{task.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from advisor.advice import Advice
 from advisor.attempt import try_training
+from advisor.candidates import Applicable
 from advisor.goal import Goal, parse_goal
 from advisor.refine_objective import DIVERGED, EndResult, Objective, TimeToTarget
 from advisor.shipped import load_shipped
@@ -40,8 +41,8 @@ def goal_of(advice: Advice) -> Goal:
 
 
 def objective_of(
-    advice: Advice, task: Task, study: Study, *, seed: int, device: str, models: Path,
-    say: Callable[[str], None],
+    advice: Advice, task: Task, study: Study, test: Applicable, *, seed: int, device: str,
+    models: Path, say: Callable[[str], None],
 ) -> tuple[Objective, str, float]:  # fmt: skip
     """How the runs of a study are valued.
 
@@ -52,6 +53,7 @@ def objective_of(
         advice: What is refined.
         task: The task.
         study: Where the target is kept.
+        test: Tells whether that training keeps to the limit of memory.
         seed: Of the training.
         device: "cpu", "cuda", ...
         models: Folder of the meta-models, which know what a step takes.
@@ -62,7 +64,8 @@ def objective_of(
         spent.
 
     Raises:
-        UserError: AdamW 1e-3 cosine cannot train the task, or the advice lacks its profile.
+        UserError: AdamW 1e-3 cosine cannot train the task or exceeds the limit of memory, or the
+            advice lacks its profile.
     """
     goal = goal_of(advice)
     if goal.name == "best":
@@ -72,6 +75,11 @@ def objective_of(
         target, origin = goal.target, ASKED
     else:
         if _KEY not in study.user_attrs:
+            if large := test.too_large(COPIED):
+                raise UserError(
+                    "max_memory for AdamW 1e-3 cosine, whose result is the target",
+                    f"one below: it {large}", "ask recommend with a target of your own",
+                )  # fmt: skip
             say("one training by AdamW 1e-3 cosine sets the target")
             loss, passes = _copied_loss(task, seed, device)
             origin = f"what AdamW 1e-3 cosine ended at with seed {seed}"

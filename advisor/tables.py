@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from advisor.refine_objective import DIVERGED
-from advisor.wording import amount, columns, duration, goal_in_words, size
+from advisor.wording import amount, columns, duration, goal_in_words, limit_in_words, size
 
 if TYPE_CHECKING:
     from advisor.advice import Advice, Candidate
@@ -58,6 +58,8 @@ def tuned_table(tuned: Tuned) -> str:
             "time: median time to the target, in full trainings by AdamW at predicted seconds a "
             "step; to target: share of the budget's passes"
         )
+    if tuned.max_memory is not None:
+        closing.append(limit_in_words(tuned.max_memory))
     closing += [
         f"{tuned.trials} trials, {tuned.pruned} of them pruned; "
         f"{amount(tuned.passes)} passes in {duration(tuned.seconds)}"
@@ -92,10 +94,12 @@ def _task(advice: Advice) -> str:
 
 def _basis(advice: Advice) -> list[str]:
     probe = advice.probe
+    limits = [] if advice.max_memory is None else [limit_in_words(advice.max_memory)]
     return [
         f"probe: {amount(probe.passes)} passes in {duration(probe.seconds)}, "
         f"{probe.share:.1%} of one full training",
         goal_in_words(advice.goal, advice.target),
+        *limits,
         f"{'abstained' if advice.abstained else 'why'}: {advice.reason}",
         "score: expected regret; 0 is the best known recipe, 1 an untrained model",
     ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from advisor.answer import Answer, RankedRecipe
 
 
@@ -46,6 +48,7 @@ class Tuned(Answer):
         goal: What was gone by, that of the advice: "best" or "fastest".
         target: With goal "fastest" the validation loss to reach.
         target_origin: Where the target comes from, in words; empty without one.
+        max_memory: Bytes that no recipe was to exceed, see ``Advice``; None for no limit.
     """
 
     ranking: tuple[Finalist, ...]
@@ -58,6 +61,7 @@ class Tuned(Answer):
     goal: Literal["best", "fastest"] = "best"
     target: float | None = None
     target_origin: str = ""
+    max_memory: int | None = Field(default=None, ge=1)
 
     def __str__(self) -> str:
         """The finalists as a table."""

@@ -48,6 +48,11 @@ def size(count: float) -> str:
     return f"{count:.3g} TB"
 
 
+def limit_in_words(max_memory: int) -> str:
+    """A limit of memory for people."""
+    return f"limit: {size(max_memory)} for weights, gradients and state (activations not counted)"
+
+
 def target_in_words(target: float | None) -> str:
     """A target for people; None stands for the one that is taken where none is named."""
     if target is None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from advisor.memory import COUNTED, NOT_COUNTED, parse_memory
 from probes.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
@@ -262,6 +263,20 @@ def add_models(parser: Parser) -> None:
         "--models", metavar="DIR", action=Checked, check=path,
         help="a folder of meta-models of your own, as advisor kb fit --out writes them (default: "
         "the shipped ones)",
+    )  # fmt: skip
+
+
+def add_max_memory(parser: Parser, otherwise: str) -> None:
+    """The --max-memory option.
+
+    Args:
+        parser: Whose it is.
+        otherwise: What holds without it, in words.
+    """
+    parser.add_argument(
+        "--max-memory", metavar="M", action=Checked, check=parse_memory,
+        help=f"what a recipe may take, in bytes or as 512MB or 2GiB ({otherwise}): {COUNTED}; not "
+        f"counted are {NOT_COUNTED}",
     )  # fmt: skip
 
 

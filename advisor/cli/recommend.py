@@ -33,6 +33,7 @@ def add(commands: arg.Commands) -> None:
         "--target", metavar="X", action=arg.Checked, check=arg.number("target"),
         help="for --goal fastest: the validation loss to reach",
     )  # fmt: skip
+    arg.add_max_memory(parser, "default: no limit; probes are not held to it")
     arg.add_steps(parser)
     arg.add_device(parser)
     arg.add_seed(parser, "seed of the probes")
@@ -64,9 +65,9 @@ def run(chosen: argparse.Namespace) -> str:
     task = load_task(chosen.task)
     budget = _what_is_left(chosen.budget, time.monotonic() - chosen.began)
     advice = recommend(
-        task, budget=budget, goal=chosen.goal, target=chosen.target, steps=chosen.steps,
-        device=chosen.device, seed=chosen.seed, progress=say, models=chosen.models,
-        explain=chosen.explain,
+        task, budget=budget, goal=chosen.goal, target=chosen.target,
+        max_memory=chosen.max_memory, steps=chosen.steps, device=chosen.device, seed=chosen.seed,
+        progress=say, models=chosen.models, explain=chosen.explain,
     )  # fmt: skip
     if chosen.out is not None:
         advice.save(chosen.out)

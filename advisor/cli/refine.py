@@ -43,6 +43,7 @@ def add(commands: arg.Commands) -> None:
     parser.add_argument(
         "--storage", metavar="URL", help="Optuna storage to keep the study in and resume it from"
     )
+    arg.add_max_memory(parser, "default: the limit that the advice was made with")
     arg.add_seed(parser, "seed of the search")
     arg.add_models(parser)
     parser.add_argument(
@@ -72,7 +73,7 @@ def run(chosen: argparse.Namespace) -> str:
     tuned = advice.refine(
         trials=chosen.trials, timeout=chosen.timeout, storage=chosen.storage,
         task=load_task(chosen.task), seed=chosen.seed, progress=True,
-        min_gain=chosen.min_gain, models=chosen.models,
+        min_gain=chosen.min_gain, models=chosen.models, max_memory=chosen.max_memory,
     )  # fmt: skip
     if chosen.out is not None:
         tuned.save(chosen.out)

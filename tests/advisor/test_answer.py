@@ -40,6 +40,20 @@ def test_a_tuned_file_is_no_advice_and_the_other_way_round(tmp_path: Path) -> No
         Tuned.load(tmp_path / "advice.json")
 
 
+def test_a_limit_of_memory_is_kept_and_an_older_file_has_none(tmp_path: Path) -> None:
+    file = tmp_path / "advice.json"
+    advice = make_advice(GOOD).model_copy(update={"max_memory": 2**31})
+    advice.save(file)
+    assert Advice.load(file).max_memory == 2**31
+    plain = json.loads(file.read_text())
+    del plain["max_memory"]
+    file.write_text(json.dumps(plain))
+    assert Advice.load(file).max_memory is None
+    file.write_text(json.dumps({**plain, "max_memory": 0}))
+    with pytest.raises(UserError, match="max_memory"):
+        Advice.load(file)
+
+
 @pytest.mark.parametrize("rank", [0, 2, -1, True, 1.0, "1", None])
 def test_a_rank_is_a_whole_number_of_the_ranking(tmp_path: Path, rank: Any) -> None:
     advice = make_advice(GOOD)

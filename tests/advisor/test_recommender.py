@@ -237,6 +237,9 @@ def test_max_memory_leaves_out_what_needs_more(ask: Ask) -> None:
     advice = ask(net(), (INPUTS, CLASSES), max_memory=3 * weights)
     assert {c.recipe.optimizer.name for c in advice.ranking} == {"momentum"}
     assert all(c.cost.state_bytes <= weights for c in advice.ranking)
+    assert advice.max_memory == 3 * weights
+    assert "(activations not counted)" in str(advice)
+    assert ask(net(), (INPUTS, CLASSES)).max_memory is None
     with pytest.raises(UserError, match="raise max_memory"):
         ask(net(), (INPUTS, CLASSES), max_memory=weights)
 

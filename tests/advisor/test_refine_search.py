@@ -20,6 +20,7 @@ from refine_cases import (
 )
 
 from advisor import refine_study
+from advisor.candidates import Applicable
 from advisor.curves import FILE, SCHEMA, load_allowance
 from advisor.refine import RANKED, refine
 from advisor.refine_moves import moves
@@ -50,7 +51,7 @@ def test_a_long_run_is_cut_at_the_deadline_and_comes_back(storage: str) -> None:
     study = open_study(storage, study_name(long, advice.task), seed=0)
     space = Neighbourhood([GOOD], cross_entropy=True)
     refine_study.enqueue_ranking(study, space, [GOOD])
-    search = Search(study, space, long)
+    search = Search(study, space, long, Applicable(long))
     search.run(1, time.monotonic(), 0.05, 0)
     (cut,) = study.get_trials()
     assert cut.state.name == "FAIL"

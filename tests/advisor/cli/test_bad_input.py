@@ -32,6 +32,8 @@ BAD = {
     "unknown goal": ("recommend good.py:task --goal fast", "did you mean fastest"),
     "target without its goal": ("recommend good.py:task --target 0.1", "--goal fastest"),
     "target that is no number": ("recommend good.py:task --goal fastest --target low", "'low'"),
+    "nonsense memory": ("recommend good.py:task --max-memory lots", "such as 2GB"),
+    "no memory": ("refine a.json --task good.py:task --max-memory 0", "such as 2GB"),
     "unknown device": ("recommend good.py:task --device gpu", "cuda"),
     "device not there": (TRAIN.format("good.py:task") + " --device cuda:77", "cuda:77"),
     "steps of zero": (TRAIN.format("good.py:task") + " --steps 0", "steps"),

@@ -51,11 +51,13 @@ def test_the_last_line_is_the_outlook(gain: float | None, stopped: str, said: st
 @pytest.mark.slow
 def test_the_goal_goes_from_recommend_to_refine(advisor: CommandLine) -> None:
     words = ("recommend", "good.py:task", "--steps", "200", "--goal", "fastest")
+    words = (*words, "--max-memory", "512MB")
     answer = advisor(*words, "--target", "1.05", "--out", "advice.json", "--explain")
     assert answer.status == 0, answer.err
     assert answer.out.count("goal fastest: soonest to a validation loss of 1.05") == 2
     told = json.loads((advisor.folder / "advice.json").read_text())
     assert (told["goal"], told["target"]) == ("fastest", 1.05)
+    assert told["max_memory"] == 512 * 10**6
 
     refine = ("refine", "advice.json", "--task", "good.py:task", "--trials", "3")
     people = advisor(*refine, "--out", "tuned.json")
@@ -65,6 +67,8 @@ def test_the_goal_goes_from_recommend_to_refine(advisor: CommandLine) -> None:
     assert "target: a validation loss of 1.05, as asked" in people.err
     tuned = json.loads(advisor(*refine, "--json").out)
     assert (tuned["goal"], tuned["target"], tuned["target_origin"]) == ("fastest", 1.05, "as asked")
+    assert tuned["max_memory"] == 512 * 10**6
+    assert json.loads(advisor(*refine, "--max-memory", "1GiB", "--json").out)["max_memory"] == 2**30
     assert len(tuned["ranking"][0]["to_target"]) == 3
     assert Tuned.load(advisor.folder / "tuned.json").goal == "fastest"
     assert advisor("export", "tuned.json", "--to", "torch").status == 0
