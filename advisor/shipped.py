@@ -97,6 +97,9 @@ def fit_shipped(
 ) -> dict[str, Any]:
     """Fit a meta-model for every tier and write them.
 
+    Each tier starts from the Gaussian's hyperparameters of the one before and chooses LightGBM's
+    share for itself: at tier 0 all that is measured is missing, so its share says little of others.
+
     Args:
         knowledge: Folder of the packed knowledge base; None for the shipped one.
         folder: Where the models go; None for the package.
@@ -113,20 +116,18 @@ def fit_shipped(
     seconds = _relative_seconds(source)
     summary: dict[str, Any] = {}
     start = None
-    weights: Sequence[float] = meta_model.WEIGHTS
     for place, tier in enumerate(known_tiers(source) if tiers is None else tiers):
         known = load_knowledge(tier, source)
         for group in without:
             if group not in {row.group for row in known.rows}:
                 raise unknown_name("a group of data sets", group, {r.group for r in known.rows})
         known = known.part([i for i, row in enumerate(known.rows) if row.group not in without])
-        model = meta_model.fit(known, seed, 40 if start is None else 10, start, weights)
+        model = meta_model.fit(known, seed, 40 if start is None else 10, start)
         if tier == FACTS_ONLY:
             fit_times(known, source, target)
         if place == 0:
             fit_pool(known, target)
-        # LightGBM's share is chosen once: what it is worth differs less by tier than by chance
-        start, weights = model.gaussian.parameters, (model.weight,)
+        start = model.gaussian.parameters
         ranges = {
             row.name: scale.log_range
             for row, (scale, _) in zip(known.rows, known.scales, strict=True)

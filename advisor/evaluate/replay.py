@@ -97,7 +97,9 @@ def _replay_fold(fold: Fold, source: Path, seed: int, with_large: bool) -> tuple
     groups = {row.group for row in base.rows if row.name in fold.test}
 
     def model_at(tier: int) -> MetaModel:
-        if tier not in models:  # LightGBM's share is chosen as for the shipped ones
+        if tier not in models:
+            # LightGBM's share is chosen in the fold, but at tier 0 alone, and taken over by the
+            # others, unlike for the shipped models: a choice takes ten seconds, all else one
             first = tier == FACTS_ONLY
             weights = meta_model.WEIGHTS if first else (model_at(FACTS_ONLY).weight,)
             part = ordinary(tier, source).part(train)

@@ -15,7 +15,7 @@ import synthetic
 import torch
 from torch import nn
 
-from advisor import shipped
+from advisor import boosting, meta_model, shipped
 from advisor.feature_table import TASK_UNITS
 from advisor.fitted_file import FOLDER
 from advisor.knowledge import Knowledge, load_knowledge
@@ -62,6 +62,24 @@ def test_an_unknown_group_to_leave_out_is_refused(base: Path, tmp_path: Path) ->
     with pytest.raises(UserError, match="did you mean wine"):
         fit_shipped(base, tmp_path / "models", tiers=(0,), without=("digits", "wina"))
     assert not list((tmp_path / "models").glob("*")), "refused before anything is fitted"
+
+
+@pytest.mark.slow
+def test_every_tier_chooses_the_share_of_lightgbm(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered: list[tuple[float, ...]] = []
+    shares = iter((0.0, 0.5))
+
+    def choose(outcomes: Any, smooth: Any, boosted: Any, weights: Any, groups: Any) -> float:
+        offered.append(tuple(weights))
+        return next(shares)
+
+    monkeypatch.setattr(meta_model, "best_weight", choose)
+    monkeypatch.setattr(boosting, "ROUNDS", 2)
+    summary = fit_shipped(base, tmp_path / "models", tiers=(0, synthetic.TIER))
+    assert offered == [meta_model.WEIGHTS, meta_model.WEIGHTS]
+    assert [tier["lightgbm_weight"] for tier in summary.values()] == [0.0, 0.5]
 
 
 # what the package brings
