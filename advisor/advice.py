@@ -36,12 +36,14 @@ class Cost(Frozen):
     """What a recipe costs.
 
     Attributes:
-        seconds_per_step: Predicted wall time of a step on this machine, None if none was timed.
+        seconds_per_step: Predicted wall time of a step on this machine: the measured seconds of a
+            pass x ``step_ratio``. None if none was timed, as at tier 0 and with goal "fastest".
         passes_per_step: Passes over a batch a step.
         state_bytes: Optimizer state.
         to_target: Predicted share of the budget's passes until the target, with goal "fastest".
         step_ratio: Predicted wall time of a step over that of a step of AdamW at the task's batch
-            size, None in answers of releases that did not tell it.
+            size, from the knowledge base's runs or the table of prices; None in answers of releases
+            that did not tell it.
     """
 
     seconds_per_step: float | None

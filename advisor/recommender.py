@@ -63,7 +63,9 @@ def recommend(
             quarter of their schedules; shorter races do not improve the choice, so a smaller
             budget pays for none.
         goal: "best" result at the end, or "fastest" to the target: then neither probes nor races
-            are run, which would only put it off.
+            are run, which would only put it off. Recipes are ordered by the predicted share of the
+            budget until the target x the time of a step over AdamW's, which the runs of the
+            knowledge base or the table of prices tell: nothing is timed on your machine.
         target: For "fastest": a validation loss; None: what AdamW 1e-3 cosine should reach.
         max_memory: What a recipe may take, in bytes or as "512MB" or "2GiB": parameters, their
             gradients, the optimizer's state, averaged weights and an ensemble's members are

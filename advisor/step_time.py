@@ -1,4 +1,9 @@
-"""What a pass by a recipe takes over one by AdamW: what goal "fastest" ranks and refines by."""
+"""What a pass by a recipe takes over one by AdamW: what goal "fastest" ranks and refines by.
+
+The ratio is predicted from runs of the knowledge base or the table of prices. Seconds of a pass
+that a probe measured on the task would raise all recipes' times alike: they are told in an answer's
+cost where there are some, and change no order. With goal "fastest" no probe is run.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +21,7 @@ from probes.task import Prepared
 def order_by_seconds(
     recipes: Sequence[Recipe], shares: Matrix, loaded: Loaded, prepared: Prepared, profile: Profile
 ) -> list[int]:
-    """The order of recipes by predicted seconds to the target, soonest first.
+    """The order of recipes by predicted time to the target over AdamW's pass, soonest first.
 
     Args:
         recipes: The recipes.

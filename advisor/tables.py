@@ -26,7 +26,10 @@ def advice_table(advice: Advice) -> str:
     ]  # fmt: skip
     basis = _basis(advice)
     if soonest:
-        basis.append("to target: predicted share of the budget's passes; ranked by seconds")
+        basis.append(
+            "to target: predicted share of the budget's passes; ranked by that x the time of a "
+            "step over AdamW's, from the knowledge base or the table of prices"
+        )
     return "\n".join([_task(advice), "", columns([header, *rows]), "", *basis])
 
 
