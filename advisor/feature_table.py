@@ -1,51 +1,134 @@
-"""Names, units and groups of the features that the meta-model sees."""
+"""Names, units and groups of the features that the meta-model sees, and why one can be missing."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from probes.recipe.method import UPDATES
 
-TASK_UNITS: dict[str, str] = {
-    "log_steps": "log10 steps of the budget",
-    "log_epochs": "log10 passes over the training data within the budget",
-    "log_batch": "log2 samples a batch",
-    "log_samples": "log10 training samples",
-    "log_parameters": "log10 trainable parameters",
-    "parameters_per_sample": "log10 parameters over training samples",
-    "depth": "weight layers",
-    "log_width": "log2 median width of weight layers",
-    "classification": "1 for class targets",
-    "regression": "1 for real targets",
-    "tokens": "1 where every position has a target",
-    "log_classes": "log10 classes (0 for other targets)",
-    "convolution": "1 where the model convolves",
-    "recurrence": "1 where the model is recurrent",
-    "attention": "1 where the model attends",
-    "residual": "1 where the model has residual connections",
-    "embedding": "1 where the model embeds tokens",
-    "batch_norm": "1 where the model has batch norm",
-    "any_norm": "1 where the model has any norm",
-    "saturating": "1 where activations saturate (tanh, sigmoid)",
-    "output_scale": "log10 root mean square of the outputs at initialization",
-    "input_condition": "log10 of the largest over the median eigenvalue of the inputs",
-    "loss_over_chance": "first loss over the loss of always guessing the shares",
-    "landmark_drop": "log ratio of training losses over the landmark run",
-    "landmark_late_slope": "fall of the log loss per step, late",
-    "landmark_roughness": "spread of the log loss around its trend",
-    "generalization": "validation drop minus training drop",
-    "gradient_trend": "log ratio of the last to the first gradient norm",
-    "batch_over_noise": "log10 batch size over gradient noise scale",
-    "update_over_weight": "log10 update over weight norm at the landmark's rate",
-    "sharpness": "log10 of the Hessian's largest eigenvalue",
-    "sharpness_gradient": "log10 sharpness times squared gradient norm over loss",
-    "race_momentum": "lead of momentum over the landmark after the same steps, log loss",
-    "race_muon": "lead of Muon over the landmark, log loss",
-    "race_adamw_high": "lead of AdamW at a high rate over the landmark, log loss",
-    "race_momentum_low": "lead of momentum at a low rate, log loss",
-    "race_adamw_low": "lead of AdamW at a low rate, log loss",
-    "range_adamw": "log10 rate of AdamW's valley in a range test",
-    "range_momentum": "log10 rate of momentum's valley in a range test",
+_NO_LENGTH = "the loader does not tell how many samples it has"
+_UNTRACED = "tracing a forward failed"
+_UNSEEN = f"a part of the model is scripted (what it does cannot be seen), or {_UNTRACED}"
+_NO_TARGETS = "targets are no tensor, or known to a training step of the user's alone"
+_SHORT = "the landmark run gave fewer than four finite losses"
+_NO_CURVATURE = "the loss has no second derivative, or the products with it are not finite"
+_NO_LEAD = f"the landmark run is shorter than the race, {_SHORT}, or torch lacks the optimizer"
+_NO_RANGE = "the range test failed"
+
+
+class Feature(NamedTuple):
+    """What a feature is and what it means where it is missing (NaN).
+
+    Attributes:
+        unit: What it is, with its unit.
+        missing: Why it can be missing at a tier that measures it; empty where it never is.
+        tier: Smallest tier of a profile that measures it, 0 for facts; below it is missing.
+    """
+
+    unit: str
+    missing: str = ""
+    tier: int = 0
+
+    @property
+    def absence(self) -> str:
+        """Everything that it means where it is missing, in words."""
+        below = [f"tier below {self.tier}"] if self.tier else []
+        return "; ".join([*below, *([self.missing] if self.missing else [])]) or "never missing"
+
+
+TASK_FEATURES: dict[str, Feature] = {
+    "log_steps": Feature("log10 steps of the budget"),
+    "log_epochs": Feature("log10 passes over the training data within the budget", _NO_LENGTH),
+    "log_batch": Feature("log2 samples a batch"),
+    "log_samples": Feature("log10 training samples", _NO_LENGTH),
+    "log_parameters": Feature("log10 parameters", _UNTRACED),
+    "parameters_per_sample": Feature(
+        "log10 parameters over training samples", f"{_NO_LENGTH}, or {_UNTRACED}"
+    ),
+    "depth": Feature("weight layers", _UNSEEN),
+    "log_width": Feature(
+        "log2 median width of weight layers", f"no layer has a weight matrix, {_UNSEEN}"
+    ),
+    "classification": Feature("1 for class targets", _NO_TARGETS),
+    "regression": Feature("1 for real targets", _NO_TARGETS),
+    "tokens": Feature("1 where every position has a target", _NO_TARGETS),
+    "log_classes": Feature(
+        "log10 classes (outputs of yes-no targets, 0 for real targets)",
+        f"every label is one that the loss passes over, {_NO_TARGETS}",
+    ),
+    "convolution": Feature("1 where the model convolves", _UNSEEN),
+    "recurrence": Feature("1 where the model is recurrent", _UNSEEN),
+    "attention": Feature("1 where the model attends", _UNSEEN),
+    "residual": Feature("1 where the model has residual connections", _UNSEEN),
+    "embedding": Feature("1 where the model embeds tokens", _UNSEEN),
+    "batch_norm": Feature("1 where the model has batch norm", _UNSEEN),
+    "any_norm": Feature("1 where the model has any norm", _UNSEEN),
+    "saturating": Feature("1 where activations saturate (tanh, sigmoid)", _UNSEEN),
+    "output_scale": Feature(
+        "log10 root mean square of the outputs at initialization",
+        f"no output is a tensor of finite numbers, or {_UNTRACED}",
+    ),
+    "input_condition": Feature(
+        "log10 of the largest over the median eigenvalue of the inputs",
+        "inputs are token ids or no tensor, fewer than two of their numbers vary, or there are "
+        "fewer than four samples",
+    ),
+    "loss_over_chance": Feature(
+        "first loss over the loss of always guessing the shares",
+        "guessing has no loss (targets are all alike, not seen, or real with a loss other than "
+        f"mse and mae), or {_SHORT}",
+        16,
+    ),
+    "landmark_drop": Feature("log ratio of training losses over the landmark run", _SHORT, 16),
+    "landmark_late_slope": Feature("fall of the log loss per step, late", _SHORT, 16),
+    "landmark_roughness": Feature("spread of the log loss around its trend", _SHORT, 16),
+    "generalization": Feature(
+        "validation drop minus training drop",
+        f"a validation loss is at or below 0 or not finite, or {_SHORT}",
+        16,
+    ),
+    "gradient_trend": Feature(
+        "log ratio of the last to the first gradient norm",
+        "no gradient is finite and above 0",
+        16,
+    ),
+    "batch_over_noise": Feature(
+        "log10 batch size over gradient noise scale",
+        "a batch has no halves (odd, or below four samples), or a gradient is not finite",
+        16,
+    ),
+    "update_over_weight": Feature(
+        "log10 update over weight norm at the landmark's rate",
+        "the landmark run ended before its second step, or an update is not finite",
+        16,
+    ),
+    "sharpness": Feature(
+        "log10 of the Hessian's largest eigenvalue in size, -12 where there is no curvature",
+        _NO_CURVATURE,
+        16,
+    ),
+    "sharpness_gradient": Feature(
+        "log10 sharpness times squared gradient norm over loss",
+        f"the first loss is not above 0, no gradient is, or {_NO_CURVATURE}",
+        16,
+    ),
+    "race_momentum": Feature(
+        "lead of momentum over the landmark after the same steps, log loss", _NO_LEAD, 64
+    ),
+    "race_muon": Feature("lead of Muon over the landmark, log loss", _NO_LEAD, 64),
+    "race_adamw_high": Feature(
+        "lead of AdamW at a high rate over the landmark, log loss", _NO_LEAD, 64
+    ),
+    "race_momentum_low": Feature("lead of momentum at a low rate, log loss", _NO_LEAD, 256),
+    "race_adamw_low": Feature("lead of AdamW at a low rate, log loss", _NO_LEAD, 256),
+    "range_adamw": Feature("log10 rate of AdamW's valley in a range test", _NO_RANGE, 256),
+    "range_momentum": Feature("log10 rate of momentum's valley in a range test", _NO_RANGE, 256),
 }
-"""Features of a task with their units."""
+"""Features of a task. What facts of the model or the data tell is missing also where that whole
+probe failed; the profile's ``missing`` then says why."""
+
+TASK_UNITS = {name: feature.unit for name, feature in TASK_FEATURES.items()}
+"""Names of a task's features, in their order, with their units."""
 
 RECIPE_UNITS: dict[str, str] = {
     "log_rate": "log10 peak learning rate",
@@ -76,17 +159,27 @@ RECIPE_UNITS: dict[str, str] = {
     "weight_norm": "1 with weights that are computed from others (weight norm and its like)",
     "other_norm": "1 with another change of normalization",
 }
-"""Features of a recipe with their units."""
+"""Features of a recipe with their units; what a recipe says is never missing."""
 
-PAIR_UNITS: dict[str, str] = {
-    "batch_ratio": "log2 of the recipe's over the task's batch size",
-    "rate_times_sharpness": "log10 effective rate times sharpness (gradient methods)",
-    "rate_over_range": "log10 rate over the valley of the family's range test",
-    "total_decay": "log10 of rate x decay x area x steps (decoupled decay over the run)",
-    "recipe_log_steps": "log10 steps this recipe takes within the budget",
-    "total_rate": "log10 of rate x area x steps",
+PAIR_FEATURES: dict[str, Feature] = {
+    "batch_ratio": Feature("log2 of the recipe's over the task's batch size"),
+    "rate_times_sharpness": Feature(
+        "log10 effective rate times sharpness (gradient methods)",
+        "the update is not made of the gradient, or the task's sharpness is missing",
+    ),
+    "rate_over_range": Feature(
+        "log10 rate over the valley of the family's range test",
+        "the update is made of neither the gradient nor its entries, or the task's range test is "
+        "missing",
+    ),
+    "total_decay": Feature("log10 of rate x decay x area x steps (decoupled decay over the run)"),
+    "recipe_log_steps": Feature("log10 steps this recipe takes within the budget"),
+    "total_rate": Feature("log10 of rate x area x steps"),
 }
-"""Features of a recipe on a task with their units."""
+"""Features of a recipe on a task, for LightGBM alone."""
+
+PAIR_UNITS = {name: feature.unit for name, feature in PAIR_FEATURES.items()}
+"""Names of the features of a recipe on a task, in their order, with their units."""
 
 TASK_GROUPS: dict[str, tuple[str, ...]] = {
     "size": ("log_steps", "log_epochs", "log_batch", "log_samples", "log_parameters",
@@ -102,10 +195,7 @@ TASK_GROUPS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Task features that share a length scale in the Gaussian."""
 
-MEASURED = (
-    "loss_over_chance", "batch_over_noise", "update_over_weight", "sharpness",
-    "sharpness_gradient", *TASK_GROUPS["course"], *TASK_GROUPS["races"],
-)  # fmt: skip
+MEASURED = tuple(name for name, feature in TASK_FEATURES.items() if feature.tier)
 """Task features that only a training step tells; unknown to a profile of facts alone."""
 
 RECIPE_GROUPS: dict[str, tuple[str, ...]] = {

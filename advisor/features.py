@@ -1,8 +1,9 @@
 """Features that transfer: a task's profile and a recipe as numbers, dimensionless where possible.
 
 Absolute learning rates and every relative form (to sharpness, to a range test) are features, and
-none is taken as the truth. A missing value is NaN and means that the profile's tier did not pay
-for the probe or the probe did not apply; the models treat it as "unknown", never as zero.
+none is taken as the truth. A missing value is NaN; what that means is told with each feature in
+``advisor.feature_table``. The Gaussian then takes the task for an average one: ``advisor.standard``
+puts in the mean of the known tasks, 0 only once standardized. LightGBM has a branch for it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Writes the pages that follow from the code: what is told once there is not told again by hand.
 
 ``docs/methods.md`` comes from the catalogue, ``docs/prices.md`` from the table of prices,
-``docs/probes.md`` from the probes, ``docs/cli.md`` from the parsers, and the table of files in
-``docs/architecture.md`` from the modules' first lines.
+``docs/probes.md`` from the probes, ``docs/features.md`` from the features, ``docs/cli.md`` from the
+parsers, and the table of files in ``docs/architecture.md`` from the modules' first lines.
 
     python docs/generate.py            write them
     python docs/generate.py --check    exit with 1 where one is out of date
@@ -24,6 +24,7 @@ from prices_page import prices_page
 
 from advisor.cli.arguments import Parser
 from advisor.cli.program import make_parser
+from advisor.feature_table import PAIR_FEATURES, RECIPE_UNITS, TASK_FEATURES, Feature
 from probes.measures.base import TIERS
 from probes.profile import MEASURES
 from probes.recipe.catalogue import Hyperparameter, Kind, Method, table
@@ -43,6 +44,7 @@ def pages() -> dict[Path, str]:
         docs / "methods.md": methods_page(),
         docs / "prices.md": prices_page(),
         docs / "probes.md": probes_page(),
+        docs / "features.md": features_page(),
         docs / "cli.md": command_line_page(),
         architecture: with_files(architecture.read_text(encoding="utf-8"), files_table()),
     }
@@ -144,7 +146,8 @@ def probes_page() -> str:
         "A profile is taken at a *tier*, which is the number of passes it may cost. One pass is "
         "one forward and backward over one batch; a forward alone counts a third, a "
         "Hessian-vector product two. A budget that pays for none of the tiers is answered by "
-        "tier 0: the facts alone.",
+        "tier 0: the facts alone. What could not be measured is left out, and the profile's "
+        "`missing` says why; [features](features.md) tells what that means for the meta-model.",
         "## What they cost",
         "Passes at most, by tier.",
         _cost_table(),
@@ -173,6 +176,32 @@ def _cost_table() -> str:
 
 def _amount(passes: float) -> str:
     return f"{passes:.2f}".rstrip("0").rstrip(".")
+
+
+def features_page() -> str:
+    """The features of the meta-model: unit, and why each can be missing."""
+    header = ["feature", "unit", "missing where"]
+    parts = [
+        "# Features",
+        written_from("`advisor/feature_table.py`"),
+        "What the meta-model sees of a task, a recipe, and the two together. A missing feature is "
+        "NaN. The Gaussian then takes the task for an average one in that respect; LightGBM has a "
+        "branch for it. A *tier* is the number of passes that the [probes](probes.md) may cost.",
+        "## Of a task",
+        "What facts of the model or the data tell is missing also where that whole probe failed.",
+        markdown_table(header, _feature_rows(TASK_FEATURES)),
+        "## Of a recipe",
+        "Never missing.",
+        markdown_table(header[:2], [[f"`{name}`", unit] for name, unit in RECIPE_UNITS.items()]),
+        "## Of a recipe on a task",
+        "For LightGBM alone.",
+        markdown_table(header, _feature_rows(PAIR_FEATURES)),
+    ]
+    return page(parts)
+
+
+def _feature_rows(features: Mapping[str, Feature]) -> list[list[str]]:
+    return [[f"`{name}`", one.unit, one.absence] for name, one in features.items()]
 
 
 def command_line_page() -> str:

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from advisor.cli.program import make_parser
+from advisor.feature_table import PAIR_FEATURES, RECIPE_UNITS, TASK_FEATURES
 from knowledge_base.families import FAMILIES
 from knowledge_base.tasks import TaskRow
 from probes.profile import units
@@ -139,6 +140,16 @@ def test_every_method_and_every_value_has_its_row(generate: ModuleType) -> None:
         assert methods.count(f"\n| `{row.name}` |") >= 1, row.name
     for name in units():
         assert probes.count(f"\n| `{name}` |") == 1, name
+
+
+def test_every_feature_has_its_row_with_what_it_means_where_it_is_missing(
+    generate: ModuleType,
+) -> None:
+    page = generate.features_page()
+    for name, one in {**TASK_FEATURES, **PAIR_FEATURES}.items():
+        assert page.count(f"\n| `{name}` | {one.unit} | {one.absence} |") == 1, name
+    for name, unit in RECIPE_UNITS.items():
+        assert page.count(f"\n| `{name}` | {unit} |") >= 1, name
 
 
 def test_every_price_has_its_row(generate: ModuleType) -> None:
