@@ -4,6 +4,9 @@
 ``meta_data_0.json``; the folder above may name the ruleset of the submission. A run stops at the
 target of its workload or at the time limit, so its curves are right-censored: the time to a target
 that was not reached is only known to be longer.
+
+Some trials lie in ``study_N`` itself. Such a one is left out where its files are those of a trial
+in a workload's folder, taken where its facts are those of one workload alone, and else skipped.
 """
 
 from __future__ import annotations
@@ -31,11 +34,12 @@ from knowledge_base.importers.members import Member, members
 from knowledge_base.importers.reading import finite, read_json, settings
 from knowledge_base.importers.repeats import Repeats
 from knowledge_base.importers.submissions import method_of
+from knowledge_base.importers.workloads import Workloads
 
 _FILES = ("hparams.json", "measurements.csv", "meta_data_0.json")
 _PLACE = re.compile(
-    r"(?:.*/)?(?P<submission>[^/]+)/(?P<study>study_\d+)/(?P<workload>[^/]+)_"
-    r"(?P<framework>jax|pytorch)/trial_(?P<trial>\d{1,9})"
+    r"(?:.*/)?(?P<submission>[^/]+)/(?P<study>study_\d+)/"
+    r"(?:(?P<workload>[^/]+)_(?P<framework>jax|pytorch)/)?trial_(?P<trial>\d{1,9})"
 )
 _RULESETS = ("external_tuning", "self_tuning")
 _HIGHER_IS_BETTER = {
@@ -76,6 +80,11 @@ class _Trial:
         if part is not None:
             self.parts[name], self.digests[name] = part, digest
 
+    @property
+    def content(self) -> tuple[bytes, ...]:
+        """The hashes of its files, once all have come."""
+        return tuple(self.digests[name] for name in _FILES)
+
 
 class AlgoPerf:
     """The importer of AlgoPerf logs."""
@@ -95,6 +104,7 @@ class AlgoPerf:
         its files for another copy of the trial.
         """
         open_trials: dict[str, _Trial] = {}
+        unplaced, workloads = list[_Trial](), Workloads()
         outside, closed = set[str](), set[str]()
         methods: dict[tuple[str, str], ImportedMethod] = {}
         repeats = Repeats(report)
@@ -120,15 +130,27 @@ class AlgoPerf:
             if len(trial.parts) == len(_FILES):
                 closed.add(folder)
                 del open_trials[folder]
-                key, content = _origin(place), tuple(trial.digests[name] for name in _FILES)
-                if repeats.is_first(key, content, shown, None, "trial"):
-                    yield self._run(trial, methods)
+                origin, content, workload = _origin(place), trial.content, place["workload"]
+                if not repeats.is_first(origin, content, shown, None, "trial"):
+                    continue
+                if workload is None:
+                    unplaced.append(trial)
+                    continue
+                workloads.learn(workload, trial.parts["meta_data_0.json"], content, origin)
+                yield self._run(trial, workload, methods)
+        for trial in unplaced:
+            workload, said = _settled(trial, workloads)
+            report.problem(trial.shown, None, said)
+            if workload is not None:
+                yield self._run(trial, workload, methods)
         for trial in open_trials.values():
             if absent := [name for name in _FILES if name not in trial.came]:
                 report.problem(trial.shown, None, f"expected a trial with {', '.join(absent)}")
         repeats.tell()
 
-    def _run(self, trial: _Trial, methods: dict[tuple[str, str], ImportedMethod]) -> ImportedRun:
+    def _run(
+        self, trial: _Trial, workload: str, methods: dict[tuple[str, str], ImportedMethod]
+    ) -> ImportedRun:
         place = trial.place
         hyperparameters: dict[str, Setting] = trial.parts["hparams.json"]
         facts: dict[str, Any] = trial.parts["meta_data_0.json"]
@@ -140,12 +162,17 @@ class AlgoPerf:
         seed = facts.get("rng_seed")
         is_seed = type(seed) is int and -(2**63) <= seed < 2**63
         numbers = {ours: finite(facts.get(name)) for name, ours in _NUMBERS.items()}
-        words = {"framework": place["framework"], "study": place["study"]}
+        words = {"study": place["study"]}
+        if place["framework"] is None:
+            words["task"] = "inferred from targets, step hint and number of training examples"
+            missing["framework"] = "the trial lies in no workload's folder"
+        else:
+            words["framework"] = place["framework"]
         if isinstance(device := facts.get("gpu_model_name"), str):
             words["device"] = printable(device)
         return ImportedRun(
             source=self.source, licence=self.licence,
-            origin=_origin(place), task=place["workload"],
+            origin=_origin(place), task=workload,
             method=method, seed=seed if is_seed else None, trial=int(place["trial"]),
             curves=found.curves, ending=ending,
             diverged=any(_diverged(curve) for curve in found.curves),
@@ -156,9 +183,24 @@ class AlgoPerf:
 
 def _origin(place: re.Match[str]) -> str:
     """A trial's folder from its submission, or the ruleset of that, on, wherever the logs lie."""
-    *above, submission, study, workload, trial = PurePosixPath(place.string).parts
-    ruleset = above[-1:] if above and above[-1] in _RULESETS else []
-    return "/".join((*ruleset, submission, study, workload, trial))
+    parts = PurePosixPath(place.string).parts
+    start = len(parts) - (3 if place["workload"] is None else 4)
+    ruled = start > 0 and parts[start - 1] in _RULESETS
+    return "/".join(parts[start - ruled :])
+
+
+def _settled(trial: _Trial, workloads: Workloads) -> tuple[str | None, str]:
+    """The workload of a trial that lies in the folder of none, if any, and what is said of it."""
+    original = workloads.copied(trial.content)
+    if original is not None:
+        return None, f"left out a trial in no workload's folder: an exact copy of {original}"
+    workload = workloads.of(trial.parts["meta_data_0.json"])
+    if workload is None:
+        return None, (
+            "skipped a whole trial: its workload is not written, and its targets and sizes are not "
+            "those of one other workload alone"
+        )
+    return workload, f"taken for a trial of {workload}, which alone has its targets and sizes"
 
 
 def _is_log(name: PurePosixPath) -> bool:

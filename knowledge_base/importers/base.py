@@ -135,7 +135,7 @@ class ImportedRun(BaseModel):
 
 
 class Problem(BaseModel):
-    """Something that was skipped.
+    """Something that was skipped, or taken on a guess.
 
     Attributes:
         file: The file, as reached from the path that was given.
@@ -168,7 +168,7 @@ class Report:
     problem_count: int = 0
 
     def problem(self, file: str, line: int | None, message: str) -> None:
-        """Note something that was skipped."""
+        """Note something that was skipped, or taken on a guess."""
         self.problem_count += 1
         if len(self.problems) < _KEPT_PROBLEMS:
             self.problems.append(

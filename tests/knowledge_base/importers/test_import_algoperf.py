@@ -191,9 +191,10 @@ def test_odd_facts(tmp_path: Path, fact: str, value: object) -> None:
 
 
 def test_a_trial_outside_of_a_workload(tmp_path: Path) -> None:
-    trial(tmp_path, "baseline/study_0/trial_1")
+    trial(tmp_path, "baseline/study_0/wmt_tensorflow/trial_1")
     runs, report = read(tmp_path)
     assert (runs, report.problem_count, report.files) == ([], 1, 3)
+    assert "its task is not known" in report.problems[0].message
 
 
 def test_many_malformed_lines_are_summed_up(tmp_path: Path) -> None:
@@ -207,6 +208,59 @@ def test_many_malformed_lines_are_summed_up(tmp_path: Path) -> None:
 def test_from_within_a_submission(tmp_path: Path) -> None:
     folder = trial(tmp_path)
     assert read(folder.parent.parent)[0] == read(tmp_path)[0] == read(folder)[0]
+
+
+BARE = "amos/study_0/trial_1"
+
+
+def test_a_copy_in_no_workloads_folder_is_left_out(tmp_path: Path) -> None:
+    trial(tmp_path, "amos/study_0/wmt_jax/trial_1")
+    bare = trial(tmp_path, BARE)
+    (run,), report = read(tmp_path)
+    assert run.origin == "amos/study_0/wmt_jax/trial_1"
+    assert [str(problem) for problem in report.problems] == [
+        f"{bare}: left out a trial in no workload's folder: an exact copy of {run.origin}"
+    ]
+
+
+def test_a_workload_is_inferred_where_one_alone_has_the_facts(tmp_path: Path) -> None:
+    trial(tmp_path, "baseline/study_0/wmt_jax/trial_1")
+    other = {**META, "workload.validation_target_value": 0.75}
+    trial(tmp_path, "baseline/study_0/wmt_glu_jax/trial_1", meta=other)
+    bare = trial(tmp_path, BARE, meta={**META, "rng_seed": 3, "gpu_count": 1})
+    runs, report = read(tmp_path)
+    run = runs[-1]
+    assert (len(runs), run.task, run.origin, run.seed) == (3, "wmt", BARE, 3)
+    assert "framework" not in run.words
+    assert "framework" in run.missing
+    assert run.words["task"].startswith("inferred from targets")
+    assert [str(problem) for problem in report.problems] == [
+        f"{bare}: taken for a trial of wmt, which alone has its targets and sizes"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("workloads", "meta"),
+    [
+        ((), META),
+        (("wmt", "wmt_glu"), META),
+        (("wmt",), {**META, "workload.step_hint": 1001}),
+        (("wmt",), {name: META[name] for name in META if name != "workload.step_hint"}),
+        (("wmt",), {**META, "workload.test_target_value": None}),
+    ],
+    ids=["none known", "two with the facts", "other facts", "a fact short", "no target"],
+)
+def test_a_whole_trial_of_an_unknown_workload_is_skipped(
+    tmp_path: Path, workloads: tuple[str, ...], meta: dict[str, object]
+) -> None:
+    for name in workloads:
+        trial(tmp_path, f"baseline/study_0/{name}_jax/trial_1", meta={**META, "rng_seed": 5})
+    bare = trial(tmp_path, BARE, meta=meta)
+    runs, report = read(tmp_path)
+    assert len(runs) == len(workloads)
+    (problem,) = report.problems
+    assert problem.file == str(bare)
+    assert problem.message.startswith("skipped a whole trial: its workload is not written")
 
 
 @st.composite
