@@ -9,12 +9,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from knowledge_base.journal import Journal
 from knowledge_base.manifest import MANIFEST, check_place, put_in_place, sha256
+from knowledge_base.run_columns import RUN_SCHEMA, as_arrays
 from knowledge_base.state import State
 from probes.errors import UserError
 from probes.files import write_text
@@ -25,28 +25,7 @@ SHIPPED = Path(__file__).parent / "data"
 _PACKED = ("runs.parquet", "recipes.json", "profiles.parquet")
 _WRITTEN = (*_PACKED, "refused.json")
 
-
-_RUN_SCHEMA = pa.schema(
-    [
-        ("task", pa.dictionary(pa.int16(), pa.string())),
-        ("recipe", pa.dictionary(pa.int32(), pa.string())),
-        ("seed", pa.int16()),
-        ("role", pa.dictionary(pa.int8(), pa.string())),
-        ("initial", pa.float32()),
-        ("final", pa.float32()),
-        ("test", pa.float32()),
-        ("metric", pa.float32()),
-        ("test_metric", pa.float32()),
-        ("steps", pa.int32()),
-        ("passes", pa.float32()),
-        ("seconds_per_step", pa.float32()),
-        ("diverged", pa.bool_()),
-        ("curve_steps", pa.list_(pa.int32())),
-        ("curve_validation", pa.list_(pa.float32())),
-        ("curve_train", pa.list_(pa.float32())),
-    ]
-)
-
+_OF_EVERY_RUN = ("task", "recipe", "seed", "role")
 
 _PROFILE_SCHEMA = pa.schema(
     [
@@ -162,38 +141,37 @@ def check_hashes(folder: Path = SHIPPED) -> tuple[Path, ...]:
 
 
 def load_runs(folder: Path = SHIPPED, columns: Iterable[str] | None = None) -> dict[str, Any]:
-    """The packed runs as columns: NumPy arrays, curves as lists of arrays.
+    """The runs of a folder as columns: NumPy arrays, curves as lists of arrays.
 
     The column ``recipe`` holds keys as this release makes them (``Recipe.key``), whatever release
-    wrote the pack.
+    wrote the folder.
+
+    Args:
+        folder: A packed knowledge base, or what was imported of one format. That has further
+            columns (``knowledge_base.importers.tier``), and where it says nothing of a run there is
+            NaN, None or an empty curve.
+        columns: Only these; None takes all that are there.
+
+    Raises:
+        UserError: There are no runs, or they lack a column that is asked for.
     """
     path = folder / "runs.parquet"
     if not path.exists():
         raise UserError("a packed knowledge base", f"no {path}", "run advisor kb build")
-    loaded = pq.read_table(
-        path, columns=None if columns is None else list(columns)
-    ).unify_dictionaries()
-    result: dict[str, Any] = {}
-    for name in loaded.column_names:
-        column = loaded.column(name).combine_chunks()
-        if pa.types.is_list(column.type):
-            result[name] = _rows(column)
-        elif pa.types.is_dictionary(column.type):
-            names = column.dictionary.to_pylist()
-            if name == "recipe":
-                keys = _keys(folder)
-                names = [keys.get(key, key) for key in names]
-            result[name] = np.asarray(names)[column.indices.to_numpy()]
-        else:
-            result[name] = column.to_numpy(zero_copy_only=False)
-    return result
-
-
-def _rows(column: Any) -> list[Any]:
-    """The lists of a column as arrays, cut out of one."""
-    if not len(column):
-        return []
-    return np.split(column.values.to_numpy(), column.offsets.to_numpy()[1:-1])
+    names = None if columns is None else list(columns)
+    known = pq.read_schema(path).names
+    if absent := [name for name in names or _OF_EVERY_RUN if name not in known]:
+        raise UserError(
+            f"runs with the column {absent[0]}", f"none in {path}",
+            "pack them anew, or import them again with advisor kb import --replace",
+        )  # fmt: skip
+    loaded = pq.read_table(path, columns=names).unify_dictionaries()
+    return {
+        name: as_arrays(
+            loaded.column(name).combine_chunks(), _keys(folder) if name == "recipe" else None
+        )
+        for name in loaded.column_names
+    }
 
 
 def load_recipes(folder: Path = SHIPPED) -> dict[str, dict[str, Any]]:
@@ -242,7 +220,7 @@ def load_profiles(folder: Path = SHIPPED) -> list[dict[str, Any]]:
 
 def write_runs(folder: Path, runs: Iterable[Mapping[str, Any]]) -> None:
     """Write runs as Parquet; each has the fields of a ``RunRecord``."""
-    table = pa.Table.from_pylist([dict(run) for run in runs], _RUN_SCHEMA)
+    table = pa.Table.from_pylist([dict(run) for run in runs], RUN_SCHEMA)
     pq.write_table(table, folder / "runs.parquet", compression="zstd", compression_level=12)
 
 

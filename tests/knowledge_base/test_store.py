@@ -299,6 +299,8 @@ def test_what_is_packed_is_loaded(tmp_path: Path) -> None:
         np.testing.assert_array_equal(column[1], np.asarray(record[name]), err_msg=name)
     assert set(runs) == set(RunRecord.model_fields)
     assert list(load_runs(folder, ["seed", "task"])) == ["seed", "task"]
+    with pytest.raises(UserError, match="runs with the column censored, got none in"):
+        load_runs(folder, ["seed", "censored"])
     recipes = load_recipes(folder)
     assert {key: Recipe.parse(plain) for key, plain in recipes.items()} == {
         recipe.key: recipe for recipe in RECIPES
