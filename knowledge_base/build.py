@@ -2,7 +2,8 @@
 
 Stages, each resumed from what the journal holds: the reference set on every task; recipes searched
 per task; further seeds of each task's best ten and of the landmarks; profiles at every tier that
-fits. Workers are one-thread processes without state, here or on a cluster; the parent alone writes.
+fits. Steps of ladders run a few recipes of the set and are profiled, no more. Workers are
+one-thread processes without state, here or on a cluster; the parent alone writes.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from typing import Any
 
 from knowledge_base.executor import Executor, make_executor, work
 from knowledge_base.journal import Journal
+from knowledge_base.ladders import ladder_rows, large_rows
 from knowledge_base.limits import Limits
 from knowledge_base.recorded_rows import note_rows
 from knowledge_base.reference import landmarks, reference_recipes
 from knowledge_base.seed import seed_journal
 from knowledge_base.stages import STAGES, Plan, Source
 from knowledge_base.state import State
-from knowledge_base.tasks import Tier, task_row, task_rows, why_unavailable
+from knowledge_base.tasks import TaskRow, Tier, task_row, task_rows, why_unavailable
 from knowledge_base.work import Item, Result, run_item
 from probes.errors import UserError, unknown_name
 from probes.recipe.schema import Recipe
@@ -65,7 +67,7 @@ def build(
     store: Path,
     *,
     tasks: Iterable[str] | None = None,
-    searched: int = 30,
+    searched: int = 60,
     workers: int | None = None,
     stages: Iterable[str] = tuple(STAGES),
     retake_profiles: bool = False,
@@ -83,13 +85,15 @@ def build(
 
     Args:
         store: The journal's path.
-        tasks: Names of benchmark tasks; None for all of the tier whose data are at hand.
+        tasks: Names of benchmark tasks; None for all of the tier whose data are at hand, with the
+            steps of the ladders in the CPU tier.
         searched: Recipes searched per task.
         workers: Processes; None for one a core.
         stages: Which stages to run.
         retake_profiles: Take profiles again that the store has.
         recipes: The recipes every task runs; None for the reference set, or for the landmarks in
-            the GPU tier, where a run takes minutes.
+            the GPU tier, where a run takes minutes. With None a step of a ladder runs the few of
+            ``ladder_recipes`` and is neither searched nor repeated.
         report: Told of progress.
         warn: Told, before any run, which data sets have other rows than the recorded runs were
             made on.
@@ -104,13 +108,17 @@ def build(
         UserError: An unknown task, stage or executor, a store that another builder holds, or a
             build in which everything fails.
     """
+    names = [task_row(name).name for name in (tasks or available_tasks(tier))]
+    large: tuple[str, ...] = ()
     if recipes is None:
         recipes = reference_recipes() if tier == "cpu" else landmarks()
+        large = tuple(name for name in names if name in ladder_rows())
     plan = Plan(
-        names=tuple(task_row(name).name for name in (tasks or available_tasks(tier))),
+        names=tuple(name for name in names if name not in large),
         searched=searched,
         recipes=tuple(recipes),
         device=device,
+        large=large,
     )
     stages = tuple(stages)
     for stage in stages:
@@ -120,7 +128,7 @@ def build(
     try:
         with Journal(store) as journal:
             state = State.of(journal) if seed_from is None else seed_journal(journal, seed_from)
-            changed = note_rows(journal, state, (task_row(name).dataset for name in plan.names))
+            changed = note_rows(journal, state, (task_row(name).dataset for name in names))
             if changed:
                 warn(
                     f"recorded runs were made on other rows of {', '.join(changed)}: give another "
@@ -139,9 +147,14 @@ def build(
     return state
 
 
+def tasks_of(tier: Tier) -> dict[str, TaskRow]:
+    """What a build of a tier runs, by name: its tasks, and in the CPU tier the larger steps."""
+    return {**task_rows(tier), **(large_rows() if tier == "cpu" else {})}
+
+
 def available_tasks(tier: Tier = "cpu") -> list[str]:
-    """Names of the tier's tasks whose data are at hand or can be fetched."""
-    return [name for name, row in task_rows(tier).items() if why_unavailable(row) is None]
+    """Names of what a build of the tier runs, where the data are at hand or can be fetched."""
+    return [name for name, row in tasks_of(tier).items() if why_unavailable(row) is None]
 
 
 def run_source(

@@ -46,6 +46,13 @@ def ladder_rows() -> dict[str, TaskRow]:
     return {row.name: row for row in rows}
 
 
+@cache
+def large_rows() -> dict[str, TaskRow]:
+    """Every step of every ladder above the first, which is the base task itself, by name."""
+    rows = [row for base in BASES for axis in FACTORS for row in ladder(base, axis)[1:]]
+    return {row.name: row for row in rows}
+
+
 def _step(row: TaskRow, axis: Axis, factor: int) -> TaskRow:
     name = f"{row.name}@{axis}{factor}"
     if axis == "steps":

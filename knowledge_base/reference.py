@@ -186,6 +186,30 @@ NADAM_DEFAULTS = Recipe.parse({"optimizer": {"name": "nadam", "lr": 2e-3}, "sche
 
 
 @cache
+def ladder_recipes() -> tuple[Recipe, ...]:
+    """Recipes of the reference set that the steps of the ladders run, where a run takes longer.
+
+    AdamW at three rates shows whether the best rate moves with the size; Muon, momentum and NAdam
+    are one good guess each of other kinds of update; Prodigy and Schedule-Free find rate and
+    schedule by themselves, which ought to hold at any size.
+    """
+    chosen = (
+        ({"name": "adamw", "lr": 1e-3}, "cosine"),
+        ({"name": "adamw", "lr": 3e-3}, "cosine"),
+        ({"name": "adamw", "lr": 1e-2}, "cosine"),
+        ({"name": "nadam", "lr": 1.5e-2}, "cosine"),
+        ({"name": "muon", "lr": 1e-2}, "cosine"),
+        ({"name": "momentum", "lr": 0.1}, "cosine"),
+        ({"name": "prodigy", "lr": 1.0}, "cosine"),
+        ({"name": "schedule_free_adamw", "lr": 1e-2}, "constant"),
+    )
+    return tuple(
+        Recipe.parse({"optimizer": optimizer, "schedule": schedule})
+        for optimizer, schedule in chosen
+    )
+
+
+@cache
 def landmarks() -> tuple[Recipe, ...]:
     """Recipes run with three seeds on every task: what people copy, and the usual good guesses."""
     plain = (

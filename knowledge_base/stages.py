@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from knowledge_base.reference import landmarks
+from knowledge_base.reference import ladder_recipes, landmarks
 from knowledge_base.state import State
 from knowledge_base.tasks import task_row
 from knowledge_base.work import Item, built_task
@@ -48,12 +48,15 @@ class Plan:
         searched: Recipes searched per task.
         recipes: Recipes every task runs.
         device: Where to train.
+        large: Steps of ladders: they run ``ladder_recipes`` and are profiled, and are neither
+            searched nor repeated, as they only tell whether advice carries over.
     """
 
     names: tuple[str, ...]
     searched: int
     recipes: tuple[Recipe, ...]
     device: str = "cpu"
+    large: tuple[str, ...] = ()
 
 
 class Source:
@@ -86,11 +89,13 @@ class Source:
 
 
 def _reference(state: State, plan: Plan) -> Source:
+    sets = ((plan.names, plan.recipes), (plan.large, ladder_recipes()))
     return Source(
         [
             Item(name, recipe.model_dump_json(by_alias=True), device=plan.device)
-            for name in plan.names
-            for recipe in plan.recipes
+            for names, recipes in sets
+            for name in names
+            for recipe in recipes
             if not state.has(name, recipe.key, 0)
         ]
     )
@@ -118,7 +123,7 @@ def _profiles(state: State, plan: Plan) -> Source:
     return Source(
         [
             Item(name, seed=seed, tier=tier, device=plan.device)
-            for name in plan.names
+            for name in (*plan.names, *plan.large)
             for tier in tiers_for(task_row(name).steps)
             for seed in (0, 1, 2)
             if not state.has_profile(name, tier, seed)

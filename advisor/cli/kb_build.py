@@ -39,15 +39,15 @@ def add(commands: arg.Commands) -> None:
     parser.add_argument(
         "--tier", action=arg.Checked, check=arg.one_of("a tier of tasks", TIERS), default="cpu",
         metavar="|".join(TIERS),
-        help="the tasks to run where none are named: of a second on one core, or of minutes on a "
-        "GPU, which run a handful of recipes (default cpu)",
+        help="the tasks to run where none are named: of a second on one core, with larger forms of "
+        "ten of them, or of minutes on a GPU, which run a handful of recipes (default cpu)",
     )  # fmt: skip
     parser.add_argument(
         "--device", metavar="D", default="cpu", help="where to train: cpu, cuda, ... (default cpu)"
     )
     parser.add_argument(
-        "--searched", metavar="N", action=arg.Checked, check=arg.whole("searched", 0), default=30,
-        help="recipes searched per task (default 30)",
+        "--searched", metavar="N", action=arg.Checked, check=arg.whole("searched", 0), default=60,
+        help="recipes searched per task, as many as the shipped runs have (default 60)",
     )  # fmt: skip
     parser.add_argument(
         "--workers", metavar="N", action=arg.Checked, check=arg.whole("workers", 1),
@@ -92,11 +92,11 @@ def run(chosen: argparse.Namespace) -> str:
     if chosen.profiles_only and chosen.stages is not None:
         raise UserError("--stages or --profiles-only", "both", "leave one out")
     from advisor.cli.kb_failures import damaged_lines, failure_lines, failures
-    from knowledge_base.build import available_tasks, build
+    from knowledge_base.build import available_tasks, build, tasks_of
     from knowledge_base.journal import Journal, default_store
     from knowledge_base.limits import Limits
     from knowledge_base.store import SHIPPED, check_pack_place, pack
-    from knowledge_base.tasks import task_row, task_rows
+    from knowledge_base.tasks import task_row
     from probes.device import resolve_device
 
     if chosen.pack is not None:
@@ -111,7 +111,7 @@ def run(chosen: argparse.Namespace) -> str:
 
     for name in chosen.tasks or ():
         task_row(name)  # an unknown one is told before anything else is
-    left_out = set(task_rows(chosen.tier)) - set(available_tasks(chosen.tier))
+    left_out = set(tasks_of(chosen.tier)) - set(available_tasks(chosen.tier))
     if chosen.tasks is None and left_out:
         say(f"left out, for want of $ADVISOR_DATA: {', '.join(sorted(left_out))}")
     shipped = (SHIPPED / "manifest.json").exists()

@@ -14,10 +14,9 @@ import numpy as np
 
 from advisor.features import Matrix
 from advisor.knowledge import Knowledge, load_knowledge, profiled_features
-from knowledge_base.ladders import BASES, FACTORS, ladder
+from knowledge_base.ladders import large_rows
 from knowledge_base.regret import scales
 from knowledge_base.store import load_profiles, load_runs
-from knowledge_base.tasks import TaskRow
 
 ASKED_SEED = 1
 """Seed of the profile that advice is asked with: the outcomes are those of seed 0, and a probe of
@@ -91,12 +90,6 @@ def large(tier: int, source: Path) -> Knowledge:
         searched=tuple(np.zeros((0, 2)) for _ in names),
         tier=tier,
     )
-
-
-def large_rows() -> dict[str, TaskRow]:
-    """Every step of every ladder above the first, which is the base task itself, by name."""
-    rows = [row for base in BASES for axis in FACTORS for row in ladder(base, axis)[1:]]
-    return {row.name: row for row in rows}
 
 
 def profile_of(known: Knowledge, task: int) -> Matrix:

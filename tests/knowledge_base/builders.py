@@ -22,7 +22,9 @@ from quick_work import quick
 
 from knowledge_base import pool, stages
 from knowledge_base.build import build
+from knowledge_base.limits import Limits
 from knowledge_base.reference import reference_recipes
+from knowledge_base.work import Item, Result, attempt
 
 TASKS = ("wine-mlp-1", "breast_cancer-mlp-1", "diabetes-mlp-1")
 RECIPES = reference_recipes()[:12]
@@ -35,6 +37,30 @@ class AnyTask:
     class prepared:
         class objective:
             cross_entropy = True
+
+
+class Here:
+    """An executor without processes: items are done when somebody waits for them."""
+
+    def __init__(
+        self, name: str, workers: int | None, limits: Limits,
+        work: Callable[[Item, Limits], Result] = attempt,
+    ) -> None:  # fmt: skip
+        self._limits = limits
+        self._work = work
+        self._out: list[Item] = []
+
+    def slots(self) -> int:
+        return 1
+
+    def submit(self, item: Item) -> None:
+        self._out.append(item)
+
+    def completed(self) -> list[Result]:
+        return [self._work(self._out.pop(), self._limits)]
+
+    def close(self) -> None:
+        self._out = []
 
 
 def told_of(store: Path) -> Path:

@@ -17,6 +17,7 @@ from builders import (
     RECIPES,
     SEARCHED,
     TASKS,
+    Here,
     alive,
     await_,
     build_quickly,
@@ -27,18 +28,13 @@ from builders import (
 from quick_work import MOMENT
 
 from knowledge_base.build import Progress, build
-from knowledge_base.distinct import discounted_in
-from knowledge_base.findings.outcomes import read_outcomes
 from knowledge_base.journal import Journal
-from knowledge_base.ladders import ladder_rows
 from knowledge_base.limits import Limits
 from knowledge_base.reference import landmarks
-from knowledge_base.splits import load_folds
 from knowledge_base.stages import BEST, tiers_for
 from knowledge_base.state import State
-from knowledge_base.store import pack
 from knowledge_base.tasks import task_row, task_rows
-from knowledge_base.work import SEVERAL, Item, Result, attempt, failure
+from knowledge_base.work import SEVERAL, Item, Result, failure
 from probes.errors import UserError
 from probes.recipe.schema import Recipe
 
@@ -108,26 +104,6 @@ def test_killed_at_random_moments_it_loses_nothing_and_repeats_nothing(
     assert store.stat().st_size == size, "a store that is complete is left alone"
 
 
-class Here:
-    """An executor without processes: items are done when somebody waits for them."""
-
-    def __init__(self, name: str, workers: int | None, limits: Limits) -> None:
-        self._limits = limits
-        self._out: list[Item] = []
-
-    def slots(self) -> int:
-        return 1
-
-    def submit(self, item: Item) -> None:
-        self._out.append(item)
-
-    def completed(self) -> list[Result]:
-        return [attempt(self._out.pop(), self._limits)]
-
-    def close(self) -> None:
-        self._out = []
-
-
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Builds do their work in this process."""
@@ -192,24 +168,6 @@ def test_profiles_are_taken_once_unless_asked(tmp_path: Path) -> None:
         assert sorted(profiles()) == wanted
     build(store, tasks=[task], workers=1, stages=["profiles"], retake_profiles=True)
     assert sorted(profiles()) == sorted(2 * wanted)
-
-
-@pytest.mark.usefixtures("here")
-@pytest.mark.slow
-def test_a_step_of_a_ladder_is_built_and_counts_for_no_fold(tmp_path: Path) -> None:
-    store, step = tmp_path / "journal.log", "satimage-mlp-1@width2"
-    few = task_row(step).model_copy(update={"steps": 8, "dataset": "wine"})
-    with pytest.MonkeyPatch.context() as replaced:
-        replaced.setitem(ladder_rows(), step, few)
-        state = build(store, tasks=[step], recipes=RECIPES[:1], stages=["reference", "profiles"])
-    assert set(state.runs) == {(step, RECIPES[0].key, 0)}
-    assert {task for task, _, _ in state.profiles} == {step}
-    pack(Journal(store), tmp_path / "packed", "a test", {})
-    assert discounted_in(tmp_path / "packed") == ()
-    outcomes = read_outcomes(tmp_path / "packed")
-    assert outcomes.rows == ()
-    assert step not in {name for fold in load_folds()["dataset"] for name in fold.train}
-    assert task_row(step).group == task_row("satimage-mlp-1").group, "left out with its base"
 
 
 @pytest.mark.usefixtures("here")

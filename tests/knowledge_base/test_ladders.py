@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from knowledge_base.families import FAMILIES
-from knowledge_base.ladders import BASES, FACTORS, ladder, ladder_rows
+from knowledge_base.ladders import BASES, FACTORS, ladder, ladder_rows, large_rows
 from knowledge_base.tasks import TaskRow, make_task, task_row, task_rows
 from probes.errors import UserError
 
@@ -19,6 +19,13 @@ def test_ten_tasks_climb_both_axes() -> None:
     assert FACTORS == {"width": (1, 2, 4, 8), "steps": (1, 4, 16)}
     assert len(STEPS) == 10 * 7
     assert not ladder_rows().keys() & task_rows().keys(), "no ordinary tasks"
+
+
+def test_large_ones_are_the_steps_above_the_base() -> None:
+    rows = large_rows()
+    assert len(rows) == len(BASES) * (3 + 2)
+    assert not any(name.endswith(("@width1", "@steps1")) for name in rows)
+    assert rows.items() <= ladder_rows().items()
 
 
 @pytest.mark.parametrize("row", STEPS, ids=lambda row: row.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from knowledge_base.reference import landmarks, reference_recipes
+from knowledge_base.reference import ladder_recipes, landmarks, reference_recipes
 from probes.recipe import catalogue
 from probes.recipe.schema import Recipe
 
@@ -56,8 +56,12 @@ def test_the_set_is_spread_over_what_a_recipe_can_say() -> None:
         assert 1 <= sum(map(says, recipes)) < len(recipes) / 2
 
 
-def test_landmarks_are_of_the_set() -> None:
-    assert {recipe.key for recipe in landmarks()} <= {r.key for r in reference_recipes()}
-    assert len(set(landmarks())) == len(landmarks())
+@pytest.mark.parametrize("few", [landmarks(), ladder_recipes()], ids=["landmarks", "ladders"])
+def test_the_short_sets_are_of_the_set(few: tuple[Recipe, ...]) -> None:
+    assert {recipe.key for recipe in few} <= {recipe.key for recipe in reference_recipes()}
+    assert len({recipe.key for recipe in few}) == len(few) >= 7
+
+
+def test_the_first_landmark_is_what_is_copied() -> None:
     copied = Recipe.parse({"optimizer": {"name": "adamw", "lr": 1e-3}, "schedule": "cosine"})
     assert landmarks()[0] == copied

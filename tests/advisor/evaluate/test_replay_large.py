@@ -17,7 +17,6 @@ from advisor.evaluate import replay as run_replay
 from advisor.evaluate.report import LARGE, Report
 from advisor.knowledge import Knowledge, load_knowledge
 from advisor.portfolio import greedy_portfolio
-from knowledge_base.ladders import BASES
 from knowledge_base.splits import Fold
 from knowledge_base.store import load_profiles, write_profiles
 
@@ -90,12 +89,6 @@ def report(with_large: Path, fitted_on: list[set[str]]) -> Report:
         patch.setattr(module, "load_folds", lambda: FOLDS)
         patch.setattr(meta_model, "fit", watched)
         return run_replay(with_large)
-
-
-def test_large_rows_are_the_steps_above_the_base() -> None:
-    rows = known.large_rows()
-    assert len(rows) == len(BASES) * (3 + 2)
-    assert not any(name.endswith(("@width1", "@steps1")) for name in rows)
 
 
 def test_ordinary_knowledge_is_undisturbed(with_large: Path, base: Path) -> None:
