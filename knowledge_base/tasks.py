@@ -36,7 +36,8 @@ class TaskRow(BaseModel):
         steps: Budget in batches.
         max_train: Training samples at most.
         seed: Chooses which samples are for training, validation and testing.
-        tier: "cpu" for a run of about a second on one core, "gpu" for minutes on an accelerator.
+        tier: "cpu" for a full run of 0.2 to 2 seconds on one core, "gpu" for minutes on an
+            accelerator.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -39,8 +39,9 @@ def add(commands: arg.Commands) -> None:
     parser.add_argument(
         "--tier", action=arg.Checked, check=arg.one_of("a tier of tasks", TIERS), default="cpu",
         metavar="|".join(TIERS),
-        help="the tasks to run where none are named: of a second on one core, with larger forms of "
-        "ten of them, or of minutes on a GPU, which run a handful of recipes (default cpu)",
+        help="the tasks to run where none are named: of 0.2 to 2 seconds on one core, with larger "
+        "forms of ten of them, or of minutes on a GPU, which run a handful of recipes (default "
+        "cpu)",
     )  # fmt: skip
     parser.add_argument(
         "--device", metavar="D", default="cpu", help="where to train: cpu, cuda, ... (default cpu)"
