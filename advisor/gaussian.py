@@ -8,8 +8,9 @@ x the task's features, z the recipe's, both K squared exponentials with a length
 features. The constant in the first factor carries what holds on every task (the prior over
 recipes), b what tasks with similar profiles share, d what is a task's own: so a new task is
 predicted by a and b alone, and what was measured on it moves the mean from "good everywhere"
-towards "good on tasks like this". As the matrix task x recipe is complete, the covariance is a
-Kronecker product and is inverted through two small eigendecompositions (Saatci 2012, chapter 5).
+towards "good on tasks like this". As the matrix task x recipe has no gap (``Knowledge.filled``),
+the covariance is a Kronecker product and is inverted through two small eigendecompositions (Saatci
+2012, chapter 5).
 Hyperparameters maximize the marginal likelihood (Rasmussen & Williams 2006, equation 5.8) with a
 log-normal prior that keeps them near 1.
 """
@@ -85,7 +86,7 @@ class OutcomeGaussian:
         iterations: int = 60,
         recipe_names: Sequence[int] = (),
     ) -> OutcomeGaussian:
-        """Fit to the complete matrix.
+        """Fit to a matrix without gaps.
 
         Args:
             tasks: (T, p) task features, NaN missing.

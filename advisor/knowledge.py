@@ -1,4 +1,4 @@
-"""What the meta-model learns from: the complete matrix of the reference set, and the profiles."""
+"""What the meta-model learns from: tasks by recipes of the reference set, and the profiles."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Knowledge:
 
     Attributes:
         rows: The tasks.
-        recipes: The recipes every task ran.
+        recipes: The recipes that nearly every task ran.
         regrets: (T, R) normalized validation regret, seed 0; NaN where a recipe cannot serve a
             task (there is nothing to normalize).
         test_regrets: (T, R) normalized test regret of the same runs.

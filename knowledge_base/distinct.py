@@ -91,8 +91,12 @@ def discounted_in(folder: Path = SHIPPED) -> tuple[Discounted, ...]:
     """
     columns = load_runs(folder, _NEEDED)
     rows = zip(*(columns[name] for name in _NEEDED), strict=True)
-    runs = (dict(zip(_NEEDED, row, strict=True)) for row in rows)
-    ordinary = task_rows()  # larger forms of a task are not tasks of their own
+    return discounted_of(dict(zip(_NEEDED, row, strict=True)) for row in rows)
+
+
+def discounted_of(runs: Iterable[Mapping[str, Any]]) -> tuple[Discounted, ...]:
+    """`discounted` among these runs' tasks of the CPU tier: larger forms are not tasks."""
+    ordinary = task_rows()
     return discounted(run for run in runs if run["task"] in ordinary)
 
 

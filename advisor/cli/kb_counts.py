@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Container, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from knowledge_base.distinct import Discounted
     from knowledge_base.state import Stage
 
 
@@ -18,8 +19,10 @@ def counts(folder: Path) -> dict[str, Any]:
     Returns:
         ``tasks``, ``datasets``, ``families``, ``gpu_tasks`` of the tasks, ``ladder_steps`` beside
         them, ``runs``, ``curves`` (runs with a learning curve),
-        ``recipes``, ``profiles``, ``seeds`` (different ones), ``discounted``: tasks that add
-        nothing of their own, with the reason, ``diverged`` runs and their
+        ``recipes``, ``profiles``, ``seeds`` (different ones), ``counted``: how many tasks are not
+        among the ``discounted``, which add nothing of their own, each with the reason,
+        ``reference_cells``: what became of the reference recipes on these tasks (``run``,
+        ``refused``, ``missing``), ``diverged`` runs and their
         ``diverged_share``, ``refused`` pairs of task and recipe, runs by role (``reference``,
         ``searched``, ``repeat``), ``bytes`` of its files, ``bytes_per_run`` of the file of runs,
         and ``tiers``: profiles by tier.
@@ -41,15 +44,17 @@ def counts(folder: Path) -> dict[str, Any]:
     runs = load_runs(folder, columns)
     profiles = load_profiles(folder)
     number = len(runs["task"])
+    places, refused = _places(runs["task"]), load_refused(folder)
     return {
-        **_places(runs["task"]),
+        **places,
         "runs": number,
         "curves": sum(len(curve) > 0 for curve in runs["curve_steps"]),
         "recipes": len(load_recipes(folder)),
         "profiles": len(profiles),
         "seeds": len({int(seed) for seed in runs["seed"]}),
-        "discounted": {item.task: item.reason for item in discounted_in(folder)},
-        **_ends(number, int(runs["diverged"].sum()), len(load_refused(folder))),
+        **_counted(places["tasks"], discounted_in(folder)),
+        **_cells(zip(runs["task"], runs["recipe"], runs["seed"], strict=True), refused),
+        **_ends(number, int(runs["diverged"].sum()), len(refused)),
         **_roles(runs["role"]),
         "bytes": sum(file.stat().st_size for file in files),
         "bytes_per_run": (folder / "runs.parquet").stat().st_size / max(number, 1),
@@ -61,8 +66,8 @@ def store_counts(store: Path) -> dict[str, Any]:
     """Numbers of a store (the journal of a build), whether or not a builder is at work on it.
 
     Returns:
-        What ``counts`` gives, ``discounted`` and ``bytes_per_run`` apart, ``failed`` pieces of
-        work, ``failures`` (each with its reason), ``damaged``, the number of
+        What ``counts`` gives, ``bytes_per_run`` apart, ``failed`` pieces of work,
+        ``failures`` (each with its reason), ``damaged``, the number of
         lines set aside, ``damaged_lines`` (each in words), and ``build``: the stage that
         began last, None before the first. That has ``stage``, ``running``, ``done`` and ``total``
         pieces of work, ``failed`` of them, ``per_second`` and ``seconds_left`` (None where no
@@ -72,6 +77,7 @@ def store_counts(store: Path) -> dict[str, Any]:
         UserError: There is no such store, it cannot be read, or it is something else.
     """
     from advisor.cli.kb_failures import failures
+    from knowledge_base.distinct import discounted_of
     from knowledge_base.journal import Journal
     from knowledge_base.state import State
     from probes.errors import UserError
@@ -81,13 +87,16 @@ def store_counts(store: Path) -> dict[str, Any]:
     if not store.exists():
         raise UserError("the store of a build", f"no {store}", "run advisor kb build")
     runs = list(state.runs.values())
+    places = _places(run["task"] for run in runs)
     return {
-        **_places(run["task"] for run in runs),
+        **places,
         "runs": len(runs),
         "curves": sum(len(run["curve_steps"]) > 0 for run in runs),
         "recipes": len(state.recipes),
         "profiles": len(state.profiles),
         "seeds": len({run["seed"] for run in runs}),
+        **_counted(places["tasks"], discounted_of(runs)),
+        **_cells(state.runs, state.refused),
         **_ends(len(runs), sum(run["diverged"] for run in runs), len(state.refused)),
         "failed": len(state.failed),
         "failures": failures(state),
@@ -138,6 +147,29 @@ def _places(names: Iterable[Any]) -> dict[str, int]:
         "gpu_tasks": len(found & gpu.keys()),
         "ladder_steps": len(found & ladders.keys()),
     }
+
+
+def _counted(tasks: int, left_out: Collection[Discounted]) -> dict[str, Any]:
+    return {
+        "counted": tasks - len(left_out),
+        "discounted": {item.task: item.reason for item in left_out},
+    }
+
+
+def _cells(
+    runs: Iterable[tuple[str, str, int]], refused: Container[tuple[str, str]]
+) -> dict[str, dict[str, int]]:
+    """How many reference cells of the tasks that have runs were run, refused or are missing.
+
+    Args:
+        runs: Task, key of the recipe, seed.
+        refused: Task and key.
+    """
+    from knowledge_base.cells import reference_cells
+
+    ran = {(str(task), str(key)) for task, key, seed in runs if seed == 0}
+    found = Counter(reference_cells({task for task, _ in ran}, ran, refused).values())
+    return {"reference_cells": {end: found[end] for end in ("run", "refused", "missing")}}
 
 
 def _ends(runs: int, diverged: int, refused: int) -> dict[str, float]:

@@ -12,6 +12,7 @@ from user_files import CommandLine
 from advisor.cli.kb_failures import failure_lines
 from knowledge_base.journal import Journal
 from knowledge_base.records import RunRecord
+from knowledge_base.reference import reference_recipes
 from knowledge_base.store import SHIPPED, pack, read_json
 from probes.recipe.schema import Recipe
 
@@ -29,10 +30,13 @@ def _record(task: str, recipe: Recipe, seed: int, role: str, diverged: bool) -> 
 
 
 def test_status_counts(advisor: CommandLine) -> None:
-    recipes = [Recipe.parse({"optimizer": name}) for name in ("adamw", "sgd")]
+    # all three are of the reference set
+    recipes = [reference_recipes()[0], Recipe.parse({"optimizer": "sgd"}), reference_recipes()[1]]
     with Journal(advisor.folder / "journal.log") as journal:
         for recipe in recipes:
             journal.append("recipe", {"key": recipe.key, "recipe": recipe.plain()})
+        refusal = {"task": "digits-cnn-1", "recipe": recipes[2].key, "reason": "no"}
+        journal.append("refused", refusal)
         for task, recipe, seed, role, diverged in [
             ("digits-mlp-1", recipes[0], 0, "reference", False),
             ("digits-mlp-1", recipes[0], 1, "repeat", False),
@@ -50,8 +54,9 @@ def test_status_counts(advisor: CommandLine) -> None:
     assert (answer.status, answer.err) == (0, "")
     wanted = {
         "tasks": 2, "datasets": 1, "families": 2, "gpu_tasks": 0, "ladder_steps": 0,
-        "runs": 3, "curves": 3, "recipes": 2, "profiles": 2, "seeds": 2,
-        "diverged": 1, "reference": 1, "searched": 1, "repeat": 1,
+        "runs": 3, "curves": 3, "recipes": 3, "profiles": 2, "seeds": 2,
+        "diverged": 1, "reference": 1, "searched": 1, "repeat": 1, "counted": 2, "discounted": {},
+        "reference_cells": {"run": 2, "refused": 1, "missing": 2 * len(reference_recipes()) - 3},
     }  # fmt: skip
     assert {key: found[key] for key in wanted} == wanted
     assert found["tiers"] == {"16": 2}
@@ -59,6 +64,8 @@ def test_status_counts(advisor: CommandLine) -> None:
     assert found["bytes_per_run"] == (folder / "runs.parquet").stat().st_size / 3
     assert found["bytes"] == sum(file.stat().st_size for file in folder.iterdir())
     (folder / "notes.txt").write_text("a file beside it " * 1000)
+    store = json.loads(advisor("kb", "status", "--store", "journal.log", "--json").out)
+    assert {key: store[key] for key in wanted} == wanted, "a store is counted as its pack is"
     again = json.loads(advisor("kb", "status", "--pack", "packed", "--json").out)
     assert again["bytes"] == found["bytes"]
     people = advisor("kb", "status", "--pack", "packed").out
