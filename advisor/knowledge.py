@@ -39,6 +39,8 @@ class Knowledge:
         scales: (validation, test) scale of each task.
         searched: Per task, the (validation, test) regrets of its searched runs in their order.
         tier: Tier of the profiles.
+        unprofiled: Names of tasks that ran the reference set and are left out for want of a
+            profile.
         known_rows: What ``pair_rows`` gave, shared by all parts of one knowledge base: folds ask
             for the same rows again and again.
     """
@@ -51,6 +53,7 @@ class Knowledge:
     scales: tuple[tuple[Scale, Scale], ...]
     searched: tuple[Matrix, ...]
     tier: int
+    unprofiled: tuple[str, ...] = ()
     known_rows: dict[tuple[str, bytes], Matrix] = field(default_factory=dict, compare=False)
 
     def part(self, keep: Sequence[int]) -> Knowledge:
@@ -118,14 +121,15 @@ def load_knowledge(tier: int, folder: Path = SHIPPED) -> Knowledge:
     found_scales = scales(runs)
     first = {(run["task"], run["recipe"]): run for run in runs if run["seed"] == 0}
     profiled = {record["task"] for record in profiles}
-    # A build under way has tasks without profiles: they teach nothing yet.
-    tasks = [name for name in known_rows if name in found_scales and name in profiled]
     reference = _reference_keys(runs)
-    complete = [
+    whole = [
         name
-        for name in tasks
-        if sum((name, key) in first for key in reference) >= 0.9 * len(reference)
+        for name in known_rows
+        if name in found_scales
+        and sum((name, key) in first for key in reference) >= 0.9 * len(reference)
     ]
+    # A build under way has tasks without profiles: they teach nothing yet.
+    complete = [name for name in whole if name in profiled]
     if not complete:
         raise UserError(
             "a task with a profile that ran the whole reference set", f"none in {folder}",
@@ -161,6 +165,7 @@ def load_knowledge(tier: int, folder: Path = SHIPPED) -> Knowledge:
         scales=tuple(found_scales[name] for name in complete),
         searched=tuple(np.asarray(searched[name]).reshape(-1, 2) for name in complete),
         tier=tier,
+        unprofiled=tuple(name for name in whole if name not in profiled),
     )
 
 

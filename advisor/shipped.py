@@ -118,6 +118,8 @@ def fit_shipped(
     start = None
     for place, tier in enumerate(known_tiers(source) if tiers is None else tiers):
         known = load_knowledge(tier, source)
+        if place == 0 and known.unprofiled:
+            report(f"left out for want of a profile: {', '.join(known.unprofiled)}")
         for group in without:
             if group not in {row.group for row in known.rows}:
                 raise unknown_name("a group of data sets", group, {r.group for r in known.rows})

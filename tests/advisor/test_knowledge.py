@@ -11,7 +11,8 @@ import synthetic
 
 from advisor.feature_table import TASK_UNITS
 from advisor.knowledge import Knowledge, load_knowledge
-from knowledge_base.store import write_profiles
+from advisor.shipped import fit_shipped
+from knowledge_base.store import load_profiles, write_profiles
 from knowledge_base.tasks import task_rows
 from probes.errors import UserError
 
@@ -122,6 +123,25 @@ def test_half_built_tasks_are_left_out(base: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     known = load_knowledge(synthetic.TIER, folder)
     assert {row.name for row in known.rows} == set(synthetic.TASKS[1:])
+
+
+def test_tasks_without_a_profile_are_left_out_and_named(base: Path, tmp_path: Path) -> None:
+    gone, few = synthetic.TASKS[2], {recipe.key for recipe in synthetic.recipes()[:10]}
+    half_built = synthetic.TASKS[5]
+    folder = edited(
+        base, tmp_path,
+        lambda runs: [r for r in runs if r["task"] != half_built or r["recipe"] in few],
+    )  # fmt: skip
+    records = load_profiles(base)
+    write_profiles(folder, [r for r in records if r["task"] not in (gone, half_built)])
+    known = load_knowledge(synthetic.TIER, folder)
+    assert known.unprofiled == (gone,), "a profile is not all that the half-built one lacks"
+    assert {row.name for row in known.rows} == set(synthetic.TASKS) - {gone, half_built}
+    assert load_knowledge(synthetic.TIER, base).unprofiled == ()
+    told: list[str] = []
+    with pytest.raises(UserError, match="a group of data sets"):
+        fit_shipped(folder, tmp_path / "models", report=told.append, tiers=(0,), without=("wina",))
+    assert told == [f"left out for want of a profile: {gone}"]
 
 
 def test_no_run_and_no_profile_are_the_users_errors(base: Path, tmp_path: Path) -> None:
