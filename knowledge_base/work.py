@@ -125,7 +125,8 @@ def _stacks(items: list[Item]) -> list[list[Item]]:
     import torch
 
     from probes.stacked import can_stack, choose, kind_of_stack
-    from probes.stacked.loop import SIZE
+    from probes.stacked.checks import stack_size
+    from probes.stacked.loop import cut
 
     torch.set_num_threads(1)
     task = built_task(items[0].task)
@@ -136,10 +137,11 @@ def _stacks(items: list[Item]) -> list[list[Item]]:
             kinds.setdefault(kind_of_stack(task, recipe), []).append((item, (recipe, item.seed)))
     stacks = []
     for alike in kinds.values():
-        for begin in range(0, len(alike), SIZE):
-            members = [member for _, member in alike[begin : begin + SIZE]]
+        recipe, _ = alike[0][1]
+        for part in cut(alike, stack_size(task, recipe)):
+            members = [member for _, member in part]
             if choose(task, members, device=items[0].device) != "single":
-                stacks.append([item for item, _ in alike[begin : begin + SIZE]])
+                stacks.append([item for item, _ in part])
     stacked = {item for stack in stacks for item in stack}
     return [*stacks, *([item] for item in items if item not in stacked)]
 

@@ -2,7 +2,8 @@
 
 `loop` trains a stack, `checks` says what can be stacked, `choice` takes the faster form on this
 machine. Inside: `member` (one run's course), `program` (the stack as one tensor program), `step`
-(one step of it), `updates` (torch's optimizers over a leading dimension), `batches`, `dropout`.
+(one step of it), `losses`, `batches`, `dropout`; `rule` (what an optimizer is here), `rules` (which
+one serves), `updates`, `library_updates` and `tensor_updates` (the optimizers themselves).
 """
 
 from probes.stacked.checks import can_stack

@@ -21,14 +21,18 @@ import torch
 from probes.device import resolve_device
 from probes.recipe.schema import Recipe
 from probes.run import Run
-from probes.stacked.checks import can_stack, draws
-from probes.stacked.loop import SIZE, kind_of_stack, train_stacked
+from probes.stacked.checks import can_stack, draws, stack_size
+from probes.stacked.loop import cut, kind_of_stack, train_stacked
 from probes.task import Task
 from probes.training import Evaluate, train
 
 Form = Literal["single", "stacked", "compiled"]
 Members = Sequence[tuple[Recipe, int]]
 _STEPS, _REPEATS = 8, 3
+_CLEAR = 1.5
+"""A form this many times faster needs no second timing."""
+_WHILE = 0.3
+"""Seconds of runs one by one that the timing of a stack stands for: of long steps two will do."""
 _LONG_STEP = 0.02
 """Seconds: on a CPU a step this long is arithmetic, and timing a whole stack of them costs much."""
 _MARGIN = 0.9
@@ -74,7 +78,7 @@ def choose(
     *,
     device: str = "auto",
     steps: int | None = None,
-    size: int = SIZE,
+    size: int | None = None,
     redraw: bool = False,
 ) -> Form:
     """The form in which these runs end soonest on this machine.
@@ -86,7 +90,7 @@ def choose(
         members: Recipes with seeds.
         device: "auto", "cpu", "cuda", ...
         steps: Budget in batches of the task's batch size; None takes the task's.
-        size: Members of one stack, at most.
+        size: Members of one stack, at most; None takes ``checks.stack_size``.
         redraw: See ``train_stacked``.
 
     Returns:
@@ -96,7 +100,8 @@ def choose(
         return "single"
     device = resolve_device(device)
     members = [(recipe, seed) for recipe, seed in members]
-    sample = members[:size]
+    most = size or stack_size(task, members[0][0], redraw=redraw)
+    sample = cut(members, most)[-1]
     kind, threads = kind_of_stack(task, members[0][0]), torch.get_num_threads()
     key = f"{kind} {len(sample)} {device} {redraw} {threads}"
     known = _TIMINGS.setdefault(task, {})
@@ -122,7 +127,7 @@ def train_many(
     points: int = 16,
     evaluate: Evaluate = "full",
     validation_limit: int | None = None,
-    size: int = SIZE,
+    size: int | None = None,
     redraw: bool = False,
 ) -> list[Run]:
     """Train copies of the task's model, one for each recipe and seed, in the fastest form.
@@ -135,7 +140,7 @@ def train_many(
         points: Evaluations, log-spaced, 0 for the end alone; early stopping adds its own.
         evaluate: As in ``probes.training.train``.
         validation_limit: Evaluate on at most so many validation samples.
-        size: Members of one stack, at most.
+        size: Members of one stack, at most; None takes ``checks.stack_size``.
         redraw: See ``train_stacked``.
 
     Returns:
@@ -191,15 +196,21 @@ def _timing(task: Task, sample: Members, device: str, redraw: bool) -> Timing:
     if device == "cpu" and single > _LONG_STEP:
         return Timing(single, float("inf"))
     stacked = float("inf")
+    steps = min(max(round(_WHILE / (len(sample) * single)), 2), _STEPS)
     for _ in range(_REPEATS):  # in turn, so that other work on the machine weighs on both
-        stacked = min(stacked, _stacked(task, sample, device, redraw, compiled=False))
+        stacked = min(stacked, _stacked(task, sample, device, redraw, steps=steps))
         single = min(single, alone())
+        if not 1.0 / _CLEAR < stacked / single < _CLEAR:
+            break
     return Timing(single, stacked)
 
 
-def _stacked(task: Task, sample: Members, device: str, redraw: bool, compiled: bool) -> float:
+def _stacked(
+    task: Task, sample: Members, device: str, redraw: bool, *, compiled: bool = False,
+    steps: int = _STEPS,
+) -> float:  # fmt: skip
     runs = train_stacked(
-        task, sample, device=device, stop_after=_STEPS, points=0, evaluate="nothing",
+        task, sample, device=device, stop_after=steps, points=0, evaluate="nothing",
         size=max(len(sample), 1), compiled=compiled, redraw=redraw,
     )  # fmt: skip
     return min(run.seconds_per_step for run in runs)

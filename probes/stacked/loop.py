@@ -13,7 +13,8 @@ import time
 import warnings
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import cast
+from itertools import pairwise
+from typing import TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -26,16 +27,23 @@ from probes.recipe.schema import Recipe
 from probes.run import Run
 from probes.sandbox import differentiable, sandbox
 from probes.stacked.batches import Batches
-from probes.stacked.checks import can_stack, draws, model_changes, stacked_rule
+from probes.stacked.checks import (
+    can_stack,
+    draws,
+    model_changes,
+    only_inside,
+    stack_size,
+    stacked_rule,
+)
+from probes.stacked.losses import stack_loss
 from probes.stacked.member import Member, Setting
 from probes.stacked.program import Program
-from probes.stacked.step import Kind, Step, smoothed_loss
+from probes.stacked.step import Kind, Step
 from probes.task import Task
 from probes.training import CHECK_EVERY, Evaluate
 
 _COMPILED: WeakKeyDictionary[Task, dict[str, dict[Kind, Step]]] = WeakKeyDictionary()
-SIZE = 32
-"""Members of one stack: more of them no longer fit into the caches of a core."""
+Item = TypeVar("Item")
 
 
 def train_stacked(
@@ -48,13 +56,13 @@ def train_stacked(
     points: int = 16,
     evaluate: Evaluate = "full",
     validation_limit: int | None = None,
-    size: int = SIZE,
+    size: int | None = None,
     compiled: bool = False,
     redraw: bool = False,
 ) -> list[Run]:
     """Train copies of the task's model, one for each recipe and seed, many at a time.
 
-    Members that share update rule, normalization and batch size form stacks of up to ``size``. In
+    Members that share update rule, normalization and batch size form stacks. In
     a run's record the wall time of its stack's steps is shared out among the members still
     training, so ``seconds_per_step`` tells what a run cost here, not what it costs alone.
 
@@ -67,7 +75,7 @@ def train_stacked(
         points: Evaluations, log-spaced, 0 for the end alone; early stopping adds its own.
         evaluate: As in ``probes.training.train``.
         validation_limit: Evaluate on at most so many validation samples.
-        size: Members of one stack, at most.
+        size: Members of one stack, at most; None takes ``checks.stack_size``.
         compiled: Send steps through ``torch.compile``: seconds of compilation for each kind of
             stack of this task, then steps of about half the time. Needs a C++ compiler on a CPU.
         redraw: Draw dropout for the whole stack: faster, and all that can be compiled. Such runs
@@ -98,32 +106,60 @@ def train_stacked(
         None if stop_after is None else whole_number("stop_after", stop_after),
         points, evaluate, validation_limit,
     )  # fmt: skip
-    size = whole_number("size", size)
+    size = None if size is None else whole_number("size", size)
     found: dict[int, Run] = {}
+    _keep_memory()
     with sandbox(task.train, task.validation, task.test), differentiable():
         # an operation that vmap runs member by member is slow, which is found by timing
         warnings.filterwarnings("ignore", message="There is a performance drop")
-        for places in stacks(task, members, size):
+        parts = stacks(task, members, size, redraw=redraw)
+        kinds = [kind_of_stack(task, members[places[0]][0]) for places in parts]
+        for kind, places in zip(kinds, parts, strict=True):
             chosen = [members[place] for place in places]
-            padding = size - len(chosen) if compiled and len(members) > size else 0
+            alike = [len(part) for other, part in zip(kinds, parts, strict=True) if other == kind]
+            padding = max(alike) - len(chosen) if compiled else 0  # a compiled program has one size
             runs = _train_stack(setting, chosen, compiled, redraw, padding)
             found.update(zip(places, runs, strict=True))
     return [found[place] for place in range(len(members))]
 
 
-def stacks(task: Task, members: Sequence[tuple[Recipe, int]], size: int) -> list[list[int]]:
+def stacks(
+    task: Task, members: Sequence[tuple[Recipe, int]], size: int | None, *, redraw: bool = False
+) -> list[list[int]]:
     """Places of the members of each stack; runs of similar length are put together."""
     prepared = task.prepared
     kinds: dict[str, list[int]] = defaultdict(list)
     for place, (recipe, _) in enumerate(members):
         kinds[kind_of_stack(task, recipe)].append(place)
-    cut: list[list[int]] = []
+    found: list[list[int]] = []
     for places in kinds.values():
         places.sort(
             key=lambda place: members[place][0].steps_for(prepared.steps, prepared.batch_size)
         )
-        cut += [places[begin : begin + size] for begin in range(0, len(places), size)]
-    return cut
+        most = size or stack_size(task, members[places[0]][0], redraw=redraw)
+        found += cut(places, most)
+    return found
+
+
+def cut(items: Sequence[Item], size: int) -> list[list[Item]]:
+    """The items in order, in as few parts of at most ``size`` as do, none much shorter than others.
+
+    A stack of few costs more for each of its members: 100 runs are two stacks of 50, rather than
+    one of 64 and one of 36.
+    """
+    count = max(1, -(-len(items) // size))
+    bounds = [len(items) * part // count for part in range(count + 1)]
+    return [list(items[begin:end]) for begin, end in pairwise(bounds) if end > begin]
+
+
+def _keep_memory() -> None:
+    """Have the C library keep what a step frees: handed back, it is fetched anew page by page.
+
+    glibc's allocator raises its thresholds by itself once a block of up to 32 MiB is freed, as
+    mallopt(3) tells, and then keeps up to 64 MiB. Without it a third of a step of a stack of small
+    convolutional nets went into page faults. Elsewhere this does nothing; no page is touched.
+    """
+    torch.empty(2**25 - 2**13, dtype=torch.uint8)
 
 
 def kind_of_stack(task: Task, recipe: Recipe) -> str:
@@ -173,7 +209,7 @@ def _train_stack(
             alive.remove(place)
         if not alive:
             break
-        if not compiled and 2 * len(alive) <= len(members):  # a compiled program has one size
+        if not compiled and 2 * len(alive) <= len(members):
             program.keep(alive)
             batches.keep(alive)
             losses = losses[:, alive].contiguous()
@@ -201,8 +237,9 @@ def _program(
     steps = kinds.setdefault(place, {}) if compiled else None
     program = Program(
         [member.model for member in members], [member.optimizer for member in members], rates,
-        smoothed_loss(members[0].objective, any(smoothing)), smoothing,
+        stack_loss(members[0].objective, any(smoothing)), smoothing,
         [member.max_norm for member in members], [member.generator for member in members],
         shared=batches.shared, redraw=redraw, compiled=steps,
+        inside=compiled or only_inside(setting.task, members[0].recipe, redraw=redraw),
     )  # fmt: skip
     return program, batches

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from probes.batch import Batch
-from probes.stacked.step import Kind, Layout, Loss, Step, compiled_step, gradients_of, step_of
-from probes.stacked.updates import Rule, decoupled, rule_of, settings_of
+from probes.stacked.losses import StackLoss
+from probes.stacked.rule import Rule
+from probes.stacked.rules import decoupled, rule_of, settings_of
+from probes.stacked.step import Kind, Layout, Step, compiled_step, gradients_of, step_of
 
 
 class Program:
@@ -23,12 +25,13 @@ class Program:
         models: The members' models on their device; they become views of the stack.
         optimizers: The members' real optimizers, read for their settings alone.
         rates: Learning rate of each step and member, (T, M), float64.
-        loss: Loss of one member.
+        loss: Loss of the members.
         smoothing: Label smoothing of each member.
         max_norms: Norm that each member's gradients are scaled down to, infinity for none.
         generators: Each member's, for its dropout.
         shared: Whether all members get the same batch.
         redraw: Whether random operations of the model are allowed, each member drawing its own.
+        inside: Whether ``vmap`` is over members' gradients, which is slower but for compiled steps.
         compiled: Compiled steps of earlier programs for the same model and loss; this one's is
             taken from here or added. None runs the step as it is.
     """
@@ -38,13 +41,14 @@ class Program:
         models: Sequence[nn.Module],
         optimizers: Sequence[torch.optim.Optimizer],
         rates: Tensor,
-        loss: Loss,
+        loss: StackLoss,
         smoothing: Sequence[float],
         max_norms: Sequence[float],
         generators: Sequence[torch.Generator],
         *,
         shared: bool,
         redraw: bool = False,
+        inside: bool = False,
         compiled: dict[Kind, Step] | None = None,
     ) -> None:
         rule = rule_of(optimizers[0])
@@ -54,7 +58,8 @@ class Program:
         self.layout = Layout(models[0])
         self.weights = torch.stack([self.layout.row(model) for model in models])
         self.states = [torch.zeros_like(self.weights) for _ in range(rule.states)]
-        trained = {name for name, *_ in self.layout.places}
+        self.states += [self.weights.clone() for _ in range(rule.copies)]
+        trained = set(self.layout.names)
         self.rest = {  # buffers and frozen parameters
             name: torch.stack([_tensor(model, name).detach() for model in models])
             for name, _ in [*models[0].named_buffers(), *models[0].named_parameters()]
@@ -66,10 +71,10 @@ class Program:
         table, coupled, loose = _table(rule, optimizers, rates)
         self.table = table.to(like.device, like.dtype)
         clips = any(norm < float("inf") for norm in max_norms)
-        kind = Kind(rule, clips, coupled, loose, shared, redraw)
+        kind = Kind(rule, clips, coupled, loose, shared, redraw, inside)
         self._generators = list(generators)
         self._gradients = gradients_of(models[0], self.layout, loss, kind, self._generators)
-        self._step = step_of(self._gradients, self.layout.decayed, kind)
+        self._step = step_of(self._gradients, self.layout, kind)
         if compiled is not None:
             if kind not in compiled:
                 compiled[kind] = compiled_step(self._step)
@@ -93,8 +98,7 @@ class Program:
 
     def gradients(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Gradients (M, P) and losses (M,) on a batch, nothing updated but the models' buffers."""
-        gradients, losses = self._gradients(self.weights, self.rest, batch, self.smoothing)
-        return gradients, losses
+        return self._gradients(self.weights, self.rest, batch, self.smoothing)
 
     def keep(self, members: list[int]) -> None:
         """Go on with these members alone; the others must have been released."""
@@ -111,7 +115,7 @@ class Program:
     def release(self, member: int) -> None:
         """Give a member's module memory of its own: further steps leave it as it is."""
         model = self.models[member]
-        for name in [*(name for name, *_ in self.layout.places), *self.rest]:
+        for name in [*self.layout.names, *self.rest]:
             tensor = _tensor(model, name)
             tensor.data = tensor.data.clone()
 
@@ -133,17 +137,17 @@ def _table(
     rule: Rule, optimizers: Sequence[torch.optim.Optimizer], rates: Tensor
 ) -> tuple[Tensor, bool, bool]:
     """All columns of all steps, (T, columns, M, 1); whether any decay is coupled, or decoupled."""
-    decays = torch.tensor(
-        [max(float(group["weight_decay"]) for group in one.param_groups) for one in optimizers],
-        dtype=torch.float64,
-    )
+    settings = settings_of(optimizers)
+    decays = torch.zeros(len(optimizers), dtype=torch.float64)
+    if not rule.own_decay:
+        decays = settings["weight_decay"]
     apart = torch.tensor([decoupled(one) for one in optimizers])
     coupled = torch.where(apart, 0.0, decays)
     loose = torch.where(apart, decays, 0.0)
     steps = torch.arange(1, len(rates) + 1, dtype=torch.float64)[:, None]
     columns = [
         coupled, 1.0 - rates * loose,
-        *rule.table(settings_of(optimizers), rates, steps),
+        *rule.table(settings, rates, steps),
     ]  # fmt: skip
     table = torch.stack([column.expand(rates.shape) for column in columns], 1)
     return table[..., None], bool(coupled.any()), bool(loose.any())

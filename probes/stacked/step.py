@@ -17,13 +17,11 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from probes.batch import Batch
-from probes.objective import Objective
+from probes.objective import call, split
 from probes.recipe.parameter_groups import parameter_groups
 from probes.stacked.dropout import with_member_dropout
-from probes.stacked.updates import Rule
-
-Loss = Callable[[Any, Batch, Tensor], Tensor]
-"""Takes what stands for a model, a batch and the member's label smoothing."""
+from probes.stacked.losses import StackLoss
+from probes.stacked.rule import Part, Rule
 
 
 class Layout:
@@ -33,30 +31,35 @@ class Layout:
         model: Any member's model; the others have the same parameters.
 
     Attributes:
-        places: Name, shape and number of elements, in the order of the row.
+        parts: The places, in order.
         decayed: Columns with weight decay, all in front.
+        names: The parameters' names, in order.
     """
 
     def __init__(self, model: nn.Module) -> None:
         names = {id(parameter): name for name, parameter in model.named_parameters()}
-        self.places: list[tuple[str, torch.Size, int]] = []
-        self.decayed = 0
+        self.parts: list[Part] = []
+        end = self.decayed = 0
         for group in parameter_groups(model, 1.0):
+            decayed = bool(group["weight_decay"])
             for parameter in group["params"]:
-                self.places.append((names[id(parameter)], parameter.shape, parameter.numel()))
-            if group["weight_decay"]:
-                self.decayed = sum(size for _, _, size in self.places)
+                begin, end = end, end + parameter.numel()
+                part = Part(names[id(parameter)], parameter.shape, begin, end, decayed)
+                self.parts.append(part)
+            if decayed:
+                self.decayed = end
+        self.names = [part.name for part in self.parts]
 
     def row(self, model: nn.Module) -> Tensor:
         """The model's trainable parameters as one vector."""
-        return torch.cat([model.get_parameter(name).detach().flatten() for name, *_ in self.places])
+        return torch.cat([model.get_parameter(name).detach().flatten() for name in self.names])
 
     def named(self, row: Tensor) -> dict[str, Tensor]:
         """The parameters that a row (P,) holds, as views of it."""
-        parts = torch.split(row, [size for *_, size in self.places])
+        pieces = torch.split(row, [part.end - part.begin for part in self.parts])
         return {
-            name: part.view(shape)
-            for part, (name, shape, _) in zip(parts, self.places, strict=True)
+            part.name: piece.view(part.shape)
+            for piece, part in zip(pieces, self.parts, strict=True)
         }
 
 
@@ -70,28 +73,6 @@ class _Call:
         return functional_call(self._skeleton, self._tensors, arguments, named)
 
 
-def smoothed_loss(objective: Objective, smoothing: bool) -> Loss:
-    """The loss of one member with its own label smoothing s, which is linear in s.
-
-    The cross-entropy is (1 - s) times that with 0 plus s times that with 1 (Szegedy et al. 2016,
-    section 7). Without ``smoothing``, the objective as it is.
-    """
-    if not smoothing:
-        return lambda model, batch, amount: objective(model, batch)
-    from probes.losses import token_cross_entropy
-    from probes.objective import call, split
-
-    entire = objective.smoothed(1.0)
-
-    def loss(model: Any, batch: Batch, amount: Tensor) -> Tensor:
-        inputs, targets = split(batch)
-        outputs = call(model, inputs)
-        hard, soft = token_cross_entropy(outputs, targets), entire.loss(outputs, targets)  # type: ignore[misc]
-        return torch.lerp(hard, soft, amount)
-
-    return loss
-
-
 @dataclass(frozen=True)
 class Kind:
     """What decides the operations of a step, beside the model and the loss.
@@ -103,6 +84,7 @@ class Kind:
         decoupled: Whether any member's weight decay shrinks its weights.
         shared: Whether all members get the same batch.
         redraw: Whether random operations of the model are allowed, each member drawing its own.
+        inside: Whether ``vmap`` is over members' gradients, not over their losses alone.
     """
 
     rule: Rule
@@ -111,22 +93,30 @@ class Kind:
     decoupled: bool
     shared: bool
     redraw: bool
+    inside: bool
 
 
+Gradients = Callable[..., tuple[Tensor, Tensor]]
+"""Takes weights, rest, batch and smoothing; returns gradients (M, P) and losses (M,)."""
 Step = Callable[..., Tensor]
 """Takes all tensors of a step; changes weights, states and buffers, returns the losses (M,)."""
 
 
 def gradients_of(
-    model: nn.Module, layout: Layout, loss: Loss, kind: Kind, generators: list[torch.Generator]
-) -> Callable[..., Any]:
+    model: nn.Module, layout: Layout, loss: StackLoss, kind: Kind, generators: list[torch.Generator]
+) -> Gradients:
     """A function of (weights, rest, batch, smoothing) to gradients (M, P) and losses (M,).
+
+    A compiler makes the most of ``vmap`` over the gradient of a member, and some models run in no
+    other form. Without a compiler that spends more time in the layers of ``torch.func`` than in
+    arithmetic. Members share no weight, so the gradient of the sum of their losses is the same,
+    and autograd takes it on plain tensors.
 
     Args:
         model: Gives the structure; all its tensors come from outside.
         layout: Where its parameters lie in a row.
-        loss: Of one member.
-        kind: Whether the batch is shared, and random operations allowed.
+        loss: Of the members.
+        kind: Whether the batch is shared, random operations are allowed, and which form to take.
         generators: Of each member, for dropout that is not drawn for all of them at once.
     """
     skeleton = copy.deepcopy(model).train()
@@ -135,19 +125,47 @@ def gradients_of(
             module.eval()  # draws nothing, but would be refused as a random operation
     dropouts = [] if kind.redraw else with_member_dropout(skeleton, generators)
 
-    def member(row: Tensor, rest: dict[str, Tensor], batch: Batch, amount: Tensor) -> Tensor:
+    def own(row: Tensor, rest: dict[str, Tensor], amount: Tensor) -> Any:
         for dropout in dropouts:
             dropout.member = amount
-        return loss(_Call(skeleton, {**layout.named(row), **rest}), batch, amount)
+        return _Call(skeleton, {**layout.named(row), **rest})
 
-    randomness = "different" if kind.redraw else "error"
-    in_dims = (0, 0, None if kind.shared else 0, 0)
-    result: Callable[..., Any] = vmap(grad_and_value(member), in_dims, randomness=randomness)
-    return result
+    def member(row: Tensor, rest: dict[str, Tensor], batch: Batch, amount: Tensor) -> Tensor:
+        return loss.member(own(row, rest, amount), batch, amount)
+
+    def answers(row: Tensor, rest: dict[str, Tensor], batch: Batch, amount: Tensor) -> Any:
+        inputs, targets = split(batch)
+        return call(own(row, rest, amount), inputs), targets
+
+    def stacked(function: Callable[..., Any]) -> Callable[..., Any]:
+        randomness = "different" if kind.redraw else "error"
+        over: Callable[..., Any] = vmap(
+            function, (0, 0, None if kind.shared else 0, 0), randomness=randomness
+        )
+        return over
+
+    if kind.inside:
+        within: Gradients = stacked(grad_and_value(member))
+        return within
+    together, losses_of, answers_of = loss.together, stacked(member), stacked(answers)
+
+    def gradients(
+        weights: Tensor, rest: dict[str, Tensor], batch: Batch, smoothing: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        leaf = weights.detach().requires_grad_()
+        if together is None:
+            losses = losses_of(leaf, rest, batch, smoothing)
+        else:
+            outputs, targets = answers_of(leaf, rest, batch, smoothing)
+            losses = together(outputs, targets, smoothing)
+        return torch.autograd.grad(losses.sum(), leaf)[0], losses.detach()
+
+    return gradients
 
 
-def step_of(gradients_of_all: Callable[..., Any], decayed: int, kind: Kind) -> Step:
+def step_of(gradients_of_all: Gradients, layout: Layout, kind: Kind) -> Step:
     """A step of all members: gradients, clipping, weight decay, update."""
+    decayed, parts = layout.decayed, layout.parts
 
     def step(
         weights: Tensor, states: list[Tensor], rest: dict[str, Tensor], batch: Batch,
@@ -162,9 +180,8 @@ def step_of(gradients_of_all: Callable[..., Any], decayed: int, kind: Kind) -> S
                 gradients[:, :decayed].addcmul_(weights[:, :decayed], columns[0])
             if kind.decoupled:
                 weights[:, :decayed].mul_(columns[1])
-            kind.rule.update(weights, gradients, states, columns[2:])
-        result: Tensor = losses
-        return result
+            kind.rule.update(weights, gradients, states, columns[2:], parts)
+        return losses
 
     return step
 

@@ -1,54 +1,24 @@
-"""Optimizer updates for many members at once, each member with settings of its own.
+"""The updates of ``torch.optim`` (and of Lion) for many members at once.
 
-The weights of M members are the rows of one (M, P) tensor, and so are the gradients and each state.
-Every setting is a column (M, 1), so one update serves members that differ in rate, momentum or
-decay. What depends on the step alone (rate, bias corrections) is computed before the training in
-float64, as a table over all steps; a step then is a few operations on whole tensors.
-
-The rules are those of ``torch.optim`` (and Lion's of ``pytorch_optimizer``); they are linear in
-the learning rate. Settings are read from the real optimizer's parameter groups, so a rule does
-not depend on how a recipe spells them.
+What depends on the step alone (rate, bias corrections) is computed before the training in float64,
+as a table over all steps; a step then is a few operations on whole tensors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-
 import torch
 from torch import Tensor
 
-Columns = Sequence[Tensor]
-"""Settings of one step, each (M, 1)."""
-Settings = Mapping[str, Tensor]
-"""Settings by name, each (M,) in float64."""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One update rule.
-
-    Attributes:
-        name: Members of the same rule share a stack.
-        states: State tensors like the weights, zero at the start.
-        table: From settings, rates (T, M) and step numbers (T, 1) counted from 1 to the columns of
-            all steps, each broadcastable to (T, M).
-        update: Changes weights and states in place: (weights, gradients, states, columns). It may
-            use up the gradients: new memory for so many numbers costs more than computing them.
-    """
-
-    name: str
-    states: int
-    table: Callable[[Settings, Tensor, Tensor], list[Tensor]]
-    update: Callable[[Tensor, Tensor, Sequence[Tensor], Columns], None]
+from probes.stacked.rule import Columns, Parts, Rule, Settings, States
 
 
 def _sgd_table(settings: Settings, rates: Tensor, steps: Tensor) -> list[Tensor]:
     return [-rates]
 
 
-def _sgd(weights: Tensor, gradients: Tensor, states: Sequence[Tensor], columns: Columns) -> None:
+def _sgd(
+    weights: Tensor, gradients: Tensor, states: States, columns: Columns, parts: Parts
+) -> None:
     weights.addcmul_(gradients, columns[0])
 
 
@@ -59,47 +29,52 @@ def _momentum_table(settings: Settings, rates: Tensor, steps: Tensor) -> list[Te
 
 
 def _momentum(
-    weights: Tensor, gradients: Tensor, states: Sequence[Tensor], columns: Columns
+    weights: Tensor, gradients: Tensor, states: States, columns: Columns, parts: Parts
 ) -> None:
     (buffer,), (momentum, now, past) = states, columns
     buffer.mul_(momentum).add_(gradients)
     weights.addcmul_(gradients, now).addcmul_(buffer, past)
 
 
-def _moments(settings: Settings, steps: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
+def moments(settings: Settings, steps: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
     """Weights of what is new in both moments, and their bias corrections (T, M)."""
     beta1, beta2 = settings["beta1"], settings["beta2"]
     return [1.0 - beta1, 1.0 - beta2], 1.0 - beta1**steps, 1.0 - beta2**steps
 
 
-def _follow(gradients: Tensor, states: Sequence[Tensor], columns: Columns) -> None:
+def follow(gradients: Tensor, states: States, columns: Columns) -> None:
     """Running means of the gradient and of its square; of the gradients, their memory is left."""
     states[0].lerp_(gradients, columns[0])
     states[1].lerp_(gradients.square_(), columns[1])
 
 
 def _adam_table(settings: Settings, rates: Tensor, steps: Tensor) -> list[Tensor]:
-    columns, first, second = _moments(settings, steps)
-    return [*columns, second.rsqrt(), settings["eps"], -rates / first]
+    columns, first, second = moments(settings, steps)
+    root = second.sqrt()  # of the second moment's correction, taken into epsilon and rate
+    return [*columns, settings["eps"] * root, -rates * root / first]
 
 
-def _adam(weights: Tensor, gradients: Tensor, states: Sequence[Tensor], columns: Columns) -> None:
-    _follow(gradients, states, columns)
-    root, eps, rate = columns[2:]
-    weights.addcdiv_(states[0] * rate, torch.sqrt(states[1], out=gradients).mul_(root).add_(eps))
+def _adam(
+    weights: Tensor, gradients: Tensor, states: States, columns: Columns, parts: Parts
+) -> None:
+    follow(gradients, states, columns)
+    eps, rate = columns[2:]
+    root = torch.sqrt(states[1], out=gradients).add_(eps)
+    weights.addcmul_(torch.div(states[0], root, out=gradients), rate)
 
 
 def _amsgrad(
-    weights: Tensor, gradients: Tensor, states: Sequence[Tensor], columns: Columns
+    weights: Tensor, gradients: Tensor, states: States, columns: Columns, parts: Parts
 ) -> None:
-    _follow(gradients, states, columns)
-    states[2].copy_(torch.maximum(states[2], states[1]))
-    root, eps, rate = columns[2:]
-    weights.addcdiv_(states[0] * rate, torch.sqrt(states[2], out=gradients).mul_(root).add_(eps))
+    follow(gradients, states, columns)
+    torch.maximum(states[2], states[1], out=states[2])
+    eps, rate = columns[2:]
+    root = torch.sqrt(states[2], out=gradients).add_(eps)
+    weights.addcmul_(torch.div(states[0], root, out=gradients), rate)
 
 
 def _nadam_table(settings: Settings, rates: Tensor, steps: Tensor) -> list[Tensor]:
-    columns, _, second = _moments(settings, steps)
+    columns, _, second = moments(settings, steps)
     decay, beta1 = settings["momentum_decay"], settings["beta1"]
     now = beta1 * (1.0 - 0.5 * 0.96 ** (steps * decay))
     following = beta1 * (1.0 - 0.5 * 0.96 ** ((steps + 1.0) * decay))
@@ -111,16 +86,18 @@ def _nadam_table(settings: Settings, rates: Tensor, steps: Tensor) -> list[Tenso
     ]  # fmt: skip
 
 
-def _nadam(weights: Tensor, gradients: Tensor, states: Sequence[Tensor], columns: Columns) -> None:
+def _nadam(
+    weights: Tensor, gradients: Tensor, states: States, columns: Columns, parts: Parts
+) -> None:
     root, eps, now, past = columns[2:]
     step = gradients * now
-    _follow(gradients, states, columns)
+    follow(gradients, states, columns)
     step.addcmul_(states[0], past)
     weights.addcdiv_(step, torch.sqrt(states[1], out=gradients).mul_(root).add_(eps))
 
 
 def _radam_table(settings: Settings, rates: Tensor, steps: Tensor) -> list[Tensor]:
-    columns, first, second = _moments(settings, steps)
+    columns, first, second = moments(settings, steps)
     beta2 = settings["beta2"]
     longest = 2.0 / (1.0 - beta2) - 1.0
     length = longest - 2.0 * steps * beta2**steps / second
@@ -136,19 +113,23 @@ def _radam_table(settings: Settings, rates: Tensor, steps: Tensor) -> list[Tenso
     ]  # fmt: skip
 
 
-def _radam(weights: Tensor, gradients: Tensor, states: Sequence[Tensor], columns: Columns) -> None:
-    _follow(gradients, states, columns)
+def _radam(
+    weights: Tensor, gradients: Tensor, states: States, columns: Columns, parts: Parts
+) -> None:
+    follow(gradients, states, columns)
     eps, adaptive, plain = columns[2:]
     root = torch.sqrt(states[1], out=gradients).add_(eps)
     weights.addcdiv_(states[0] * adaptive, root).addcmul_(states[0], plain)
 
 
 def _adamax_table(settings: Settings, rates: Tensor, steps: Tensor) -> list[Tensor]:
-    (new, _), first, _ = _moments(settings, steps)
+    (new, _), first, _ = moments(settings, steps)
     return [new, settings["beta2"], settings["eps"], -rates / first]
 
 
-def _adamax(weights: Tensor, gradients: Tensor, states: Sequence[Tensor], columns: Columns) -> None:
+def _adamax(
+    weights: Tensor, gradients: Tensor, states: States, columns: Columns, parts: Parts
+) -> None:
     (mean, largest), (new, beta2, eps, rate) = states, columns
     mean.lerp_(gradients, new)
     largest.copy_(torch.maximum(largest * beta2, gradients.abs().add_(eps)))
@@ -160,7 +141,7 @@ def _adadelta_table(settings: Settings, rates: Tensor, steps: Tensor) -> list[Te
 
 
 def _adadelta(
-    weights: Tensor, gradients: Tensor, states: Sequence[Tensor], columns: Columns
+    weights: Tensor, gradients: Tensor, states: States, columns: Columns, parts: Parts
 ) -> None:
     (squares, changes), (new, eps, rate) = states, columns
     squares.lerp_(gradients.square(), new)
@@ -174,7 +155,7 @@ def _adagrad_table(settings: Settings, rates: Tensor, steps: Tensor) -> list[Ten
 
 
 def _adagrad(
-    weights: Tensor, gradients: Tensor, states: Sequence[Tensor], columns: Columns
+    weights: Tensor, gradients: Tensor, states: States, columns: Columns, parts: Parts
 ) -> None:
     (squares,), (eps, rate) = states, columns
     squares.addcmul_(gradients, gradients)
@@ -186,7 +167,7 @@ def _rmsprop_table(settings: Settings, rates: Tensor, steps: Tensor) -> list[Ten
 
 
 def _rmsprop(
-    weights: Tensor, gradients: Tensor, states: Sequence[Tensor], columns: Columns
+    weights: Tensor, gradients: Tensor, states: States, columns: Columns, parts: Parts
 ) -> None:
     (squares, buffer), (new, eps, momentum, rate) = states, columns
     squares.lerp_(gradients.square(), new)
@@ -198,7 +179,9 @@ def _lion_table(settings: Settings, rates: Tensor, steps: Tensor) -> list[Tensor
     return [1.0 - settings["beta1"], 1.0 - settings["beta2"], -rates]
 
 
-def _lion(weights: Tensor, gradients: Tensor, states: Sequence[Tensor], columns: Columns) -> None:
+def _lion(
+    weights: Tensor, gradients: Tensor, states: States, columns: Columns, parts: Parts
+) -> None:
     (mean,), (ahead, new, rate) = states, columns
     step = mean.lerp(gradients, ahead).sign_()
     mean.lerp_(gradients, new)
@@ -209,57 +192,10 @@ SGD = Rule("sgd", 0, _sgd_table, _sgd)
 MOMENTUM = Rule("momentum", 1, _momentum_table, _momentum)
 ADAM = Rule("adam", 2, _adam_table, _adam)
 AMSGRAD = Rule("amsgrad", 3, _adam_table, _amsgrad)
-_BY_CLASS = {
-    "torch.optim.sgd.SGD": MOMENTUM,
-    "torch.optim.adam.Adam": ADAM,
-    "torch.optim.adamw.AdamW": ADAM,
-    "torch.optim.nadam.NAdam": Rule("nadam", 2, _nadam_table, _nadam),
-    "torch.optim.radam.RAdam": Rule("radam", 2, _radam_table, _radam),
-    "torch.optim.adamax.Adamax": Rule("adamax", 2, _adamax_table, _adamax),
-    "torch.optim.adadelta.Adadelta": Rule("adadelta", 2, _adadelta_table, _adadelta),
-    "torch.optim.adagrad.Adagrad": Rule("adagrad", 1, _adagrad_table, _adagrad),
-    "torch.optim.rmsprop.RMSprop": Rule("rmsprop", 2, _rmsprop_table, _rmsprop),
-    "pytorch_optimizer.optimizer.lion.Lion": Rule("lion", 1, _lion_table, _lion),
-}
-_REFUSED = ("maximize", "dampening", "centered", "initial_accumulator_value", "fixed_decay",
-            "adanorm", "use_gc", "cautious", "differentiable")  # fmt: skip
-"""Options of these classes that the rules do not have; unset in every row of the catalogue."""
-_READ = ("momentum", "nesterov", "eps", "momentum_decay", "rho", "lr_decay", "alpha")
-
-
-def rule_of(optimizer: torch.optim.Optimizer) -> Rule | str:
-    """The rule that does what this optimizer does, or the reason why there is none."""
-    kind = type(optimizer)
-    rule = _BY_CLASS.get(f"{kind.__module__}.{kind.__qualname__}")
-    if rule is None:
-        return f"no stacked update for {kind.__qualname__}"
-    for group in optimizer.param_groups:
-        for option in _REFUSED:
-            if group.get(option) or optimizer.__dict__.get(option):
-                return f"no stacked update for {kind.__qualname__} with {option}"
-    first = optimizer.param_groups[0]
-    if first.get("amsgrad"):
-        return AMSGRAD if rule is ADAM else f"no stacked update for {kind.__qualname__} of AMSGrad"
-    return SGD if rule is MOMENTUM and first["momentum"] == 0 else rule
-
-
-def decoupled(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether weight decay shrinks the weights instead of adding to the gradient."""
-    first = optimizer.param_groups[0]
-    return bool(
-        first.get("decoupled_weight_decay")
-        or first.get("weight_decouple")
-        or isinstance(optimizer, torch.optim.AdamW)  # releases before 2.7 have no flag for it
-    )
-
-
-def settings_of(optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, Tensor]:
-    """What the rules read, from the first group of each member's optimizer."""
-    groups = [optimizer.param_groups[0] for optimizer in optimizers]
-    found: dict[str, list[Any]] = {
-        name: [float(group[name]) for group in groups] for name in _READ if name in groups[0]
-    }
-    for position, name in enumerate(("beta1", "beta2")):
-        if "betas" in groups[0]:
-            found[name] = [float(group["betas"][position]) for group in groups]
-    return {name: torch.tensor(values, dtype=torch.float64) for name, values in found.items()}
+NADAM = Rule("nadam", 2, _nadam_table, _nadam)
+RADAM = Rule("radam", 2, _radam_table, _radam)
+ADAMAX = Rule("adamax", 2, _adamax_table, _adamax)
+ADADELTA = Rule("adadelta", 2, _adadelta_table, _adadelta)
+ADAGRAD = Rule("adagrad", 1, _adagrad_table, _adagrad)
+RMSPROP = Rule("rmsprop", 2, _rmsprop_table, _rmsprop)
+LION = Rule("lion", 1, _lion_table, _lion)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,13 +21,15 @@ from probes.run import Run
 from probes.stacked.checks import can_stack
 from probes.stacked.choice import Timing, choose, train_many
 from probes.stacked.loop import stacks, train_stacked
-from probes.stacked.updates import rule_of, settings_of
+from probes.stacked.rule import Part
+from probes.stacked.rules import rule_of, settings_of
 from probes.task import Task
 from probes.training import train
 
 OPTIMIZERS = (
     "sgd", "momentum", "nesterov", "adam", "amsgrad", "adamw", "nadam", "nadamw", "radam",
-    "adamax", "adadelta", "adagrad", "rmsprop", "lion",
+    "adamax", "adadelta", "adagrad", "rmsprop", "lion", "adan", "adopt", "adabound", "amsbound",
+    "lamb", "lars", "adafactor", "lookahead",
 )  # fmt: skip
 INPUTS, HELD, TESTED = draw(60, 6), draw(30, 6, seed=3), draw(20, 6, seed=4)
 STEPS, BATCH = 16, 8
@@ -180,6 +183,8 @@ def test_rules_in_double_precision(name: str) -> None:
     assert not isinstance(rule, str)
     weights = torch.stack([model.weight.detach().flatten() for model in models])
     states = [torch.zeros_like(weights) for _ in range(rule.states)]
+    states += [weights.clone() for _ in range(rule.copies)]
+    parts = [Part("weight", torch.Size((4, 5)), 0, 20, True)]
     rates = torch.tensor([[1e-2, 3e-2]], dtype=torch.float64).expand(20, 2)
     steps = torch.arange(1, 21, dtype=torch.float64)[:, None]
     columns = [
@@ -192,8 +197,9 @@ def test_rules_in_double_precision(name: str) -> None:
             model.weight.grad = gradients[step, member].view(4, 5).clone()
             optimizer.step()
         rule.update(
-            weights, gradients[step].clone(), states, [part[step][:, None] for part in columns]
-        )
+            weights, gradients[step].clone(), states,
+            [column[step][:, None] for column in columns], parts,
+        )  # fmt: skip
     alone = torch.stack([model.weight.detach().flatten() for model in models])
     # torch keeps NAdam's product in float32
     torch.testing.assert_close(weights, alone, rtol=1e-6, atol=1e-7)
@@ -215,6 +221,13 @@ def test_every_update_is_that_of_its_optimizer(optimizer: str) -> None:
         ("rmsprop", {"alpha": 0.9, "momentum": 0.7}),
         ("adadelta", {"rho": 0.8, "eps": 1e-4}),
         ("adamax", {"beta2": 0.9}),
+        ("adan", {"beta1": 0.9, "beta3": 0.95, "weight_decay": 0.5}),
+        ("adopt", {"beta2": 0.95, "weight_decay": 0.5}),
+        ("adabound", {"final_lr": 0.5, "beta1": 0.8, "weight_decay": 0.1}),
+        ("lamb", {"beta1": 0.8, "eps": 1e-3, "weight_decay": 0.5}),
+        ("lars", {"momentum": 0.5, "weight_decay": 0.1}),
+        ("adafactor", {"beta2_decay": -0.5, "weight_decay": 0.5}),
+        ("lookahead", {"k": 3, "alpha": 0.8, "weight_decay": 0.5}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -238,7 +251,7 @@ def test_settings_are_each_members_own(optimizer: str, settings: dict[str, Any])
         pytest.param(regression, id="regression"),
     ],
 )
-@pytest.mark.parametrize("optimizer", ["momentum", "adamw"])
+@pytest.mark.parametrize("optimizer", ["momentum", "adamw", "adafactor"])
 def test_every_kind_of_model(task: Callable[[], Task], optimizer: str) -> None:
     members = [(recipe_of(optimizer, 1e-2 / (1 + seed)), seed) for seed in range(3)]
     compare(task(), members, points=4)
@@ -383,6 +396,23 @@ def test_the_choice_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("probes.stacked.choice._timing", None)
     assert choose(task, members, device="cpu") == first
     assert choose(task_of(by_function), members) == "single"
+
+
+@pytest.mark.parametrize(("stacked", "times"), [(0.001, 1), (0.009, 3), (0.1, 1)])
+def test_a_clear_timing_is_not_repeated(
+    stacked: float, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    def timed(*rest: object, **settings: object) -> float:
+        calls.append(1)
+        return stacked
+
+    alone = SimpleNamespace(seconds_per_step=0.01)
+    monkeypatch.setattr("probes.stacked.choice.train", lambda *rest, **settings: alone)
+    monkeypatch.setattr("probes.stacked.choice._stacked", timed)
+    choose(task_of(), [(recipe_of(), seed) for seed in range(4)], device="cpu", steps=1)
+    assert len(calls) == times
 
 
 def test_timings_decide_about_compilation(monkeypatch: pytest.MonkeyPatch) -> None:
