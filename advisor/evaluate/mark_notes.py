@@ -15,6 +15,15 @@ GAP_CLOSED = (
     "most (`python -m benchmarks.ceiling`); tried: averages of models, bagging, extra trees, "
     "kernels, penalties, offsets, compressed runs told in full; see docs/architecture.md"
 )
+WORTH = (
+    "the mean over live tasks is made by few: where the first recommendation is bad, it is far off, "
+    "and which tasks are drawn decides (the interval); tried: cautious scores, abstaining, other "
+    "models (`python -m benchmarks.models`), none of which foresees these tasks"
+)
+SOONEST = (
+    "the single soonest recipe serves nearly every task: ranking by predicted time is hardly sooner "
+    "(`python -m benchmarks.soonest`); tried: compressed schedules, which are no sooner"
+)
 _WORSE = (
     "where AdamW 1e-3 is itself near the best, a choice that is good on average loses to it; "
     "cautious scores (docs/architecture.md) do not prevent it"

@@ -113,12 +113,14 @@ def _of_live(table: PerTask | None) -> Iterator[Mark]:
         "trials of TPE that one recommendation is worth",
         "at least 25",
         _worth(table, 1, 25),
+        mark_notes.WORTH,
     )
     yield _mark(
         "live",
         "trials of TPE that the best of five is worth",
         "at least 100",
         _worth(table, 5, 100),
+        mark_notes.WORTH,
     )
     yield _mark(
         "live",
@@ -131,6 +133,7 @@ def _of_live(table: PerTask | None) -> Iterator[Mark]:
         "geometric-mean speed-up to the target over the single best recipe",
         "at least 1.5",
         _speed(table, SINGLE_BEST_ENTRY, 1.5),
+        mark_notes.SOONEST,
     )
     yield _mark(
         "live",
