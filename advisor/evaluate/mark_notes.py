@@ -16,12 +16,12 @@ GAP_CLOSED = (
     "kernels, penalties, offsets, compressed runs told in full; see docs/architecture.md"
 )
 WORTH = (
-    "the mean over live tasks is made by few: where the first recommendation is bad, it is far off, "
+    "the mean over live tasks is made by few: where the first recommendation is bad it is far off, "
     "and which tasks are drawn decides (the interval); tried: cautious scores, abstaining, other "
     "models (`python -m benchmarks.models`), none of which foresees these tasks"
 )
 SOONEST = (
-    "the single soonest recipe serves nearly every task: ranking by predicted time is hardly sooner "
+    "the single soonest recipe serves nearly all tasks: ranking by predicted time is hardly sooner "
     "(`python -m benchmarks.soonest`); tried: compressed schedules, which are no sooner"
 )
 _WORSE = (
