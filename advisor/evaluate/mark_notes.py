@@ -15,6 +15,10 @@ GAP_CLOSED = (
     "most (`python -m benchmarks.ceiling`); tried: averages of models, bagging, extra trees, "
     "kernels, penalties, offsets, compressed runs told in full; see docs/architecture.md"
 )
+TAIL = (
+    "it rests on the worst one in twenty of the known tasks (see the interval); tried: "
+    "cautious scores, abstaining"
+)
 WORTH = (
     "the mean over live tasks is made by few: where the first recommendation is bad it is far off, "
     "and which tasks are drawn decides (the interval); tried: cautious scores, abstaining, other "

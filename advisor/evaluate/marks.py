@@ -101,6 +101,7 @@ def _of_replay(column: Column | None) -> Iterator[Mark]:
         "95th-percentile regret over that of the portfolio's first entry",
         "at most 1.05",
         tail,
+        mark_notes.TAIL,
     )
     yield _mark("replay", "the 90 % interval covers", "85 to 95 %", coverage)
     yield _mark("replay", "probes, share of one full training", "at most 10 %", probes)
