@@ -11,7 +11,7 @@ from math import ceil
 from advisor.evaluate.results import LiveTask
 
 GAP_CLOSED = (
-    "told 8 whole trainings on the very task, the first untried recipe's regret falls by 0.05 at "
+    "told 8 whole trainings on the very task, the first untried recipe's regret falls by 0.06 at "
     "most (`python -m benchmarks.ceiling`); tried: averages of models, bagging, extra trees, "
     "kernels, penalties, offsets, compressed runs told in full; see docs/architecture.md"
 )
@@ -22,15 +22,16 @@ TAIL = (
 WORTH = (
     "the mean over live tasks is made by few: where the first recommendation is bad it is far off, "
     "and which tasks are drawn decides (the interval); tried: cautious scores, abstaining, other "
-    "models (`python -m benchmarks.models`), none of which foresees these tasks"
+    "models (`python -m benchmarks.models`), none of them better on known tasks"
 )
 SOONEST = (
     "the single soonest recipe serves nearly all tasks: ranking by predicted time is hardly sooner "
     "(`python -m benchmarks.soonest`); tried: compressed schedules, which are no sooner"
 )
 _WORSE = (
-    "where AdamW 1e-3 is itself near the best, a choice that is good on average loses to it; "
-    "cautious scores (docs/architecture.md) do not prevent it"
+    "either AdamW 1e-3 is itself near the best there, and what is good on average loses to "
+    "it, or the first recommendation is far off; cautious scores (docs/architecture.md) do not "
+    "prevent it"
 )
 
 
@@ -43,6 +44,4 @@ def worse_than_copied(tasks: Iterable[LiveTask]) -> str:
     ]
     if not places:
         return _WORSE
-    return f"{_WORSE}; AdamW 1e-3 is there among the best of the reference recipes: " + ", ".join(
-        places
-    )
+    return f"{_WORSE}; the place of AdamW 1e-3 among the reference recipes: {', '.join(places)}"

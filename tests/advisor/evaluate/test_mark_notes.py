@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from live_cases import live
 
-from advisor.evaluate.mark_notes import GAP_CLOSED, worse_than_copied
+from advisor.evaluate.mark_notes import GAP_CLOSED, SOONEST, TAIL, WORTH, worse_than_copied
 from advisor.evaluate.results import LiveTask
 
 
@@ -13,8 +13,9 @@ def _task(place: float | None) -> LiveTask:
 
 
 def test_notes_are_short_and_name_where_more_is() -> None:
+    for note in (GAP_CLOSED, SOONEST, TAIL, WORTH, worse_than_copied([])):
+        assert len(note.split()) < 50
     for note in (GAP_CLOSED, worse_than_copied([])):
-        assert len(note.split()) < 40
         assert "docs/architecture.md" in note
 
 
