@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 from torch import nn
@@ -13,6 +13,8 @@ from knowledge_base.families.layers import (
     ActivationField,
     DropoutField,
     InitializationField,
+    NormalizationField,
+    ResidualField,
     hidden_layers,
     initialize,
 )
@@ -31,17 +33,17 @@ class AutoencoderParameters(Parameters):
         normalization: Before each activation.
         dropout: Rate after each activation.
         initialization: Of the weights; "default" is PyTorch's.
+        residual: Whether hidden layers after the first of a side are added to their inputs.
     """
 
     width: Annotated[int, Field(ge=2, le=1024), Draw((32, 64, 96, 128))] = 64
     depth: Annotated[int, Field(ge=0, le=4), Draw((0, 1, 1, 2))] = 1
     code: Annotated[int, Field(ge=1, le=256), Draw((4, 8, 16))] = 8
     activation: ActivationField = "relu"
-    normalization: Annotated[
-        Literal["none", "batch", "layer"], Draw(("none", "none", "batch", "layer"))
-    ] = "none"
+    normalization: NormalizationField = "none"
     dropout: DropoutField = 0.0
     initialization: InitializationField = "default"
+    residual: ResidualField = False
 
 
 def _build_autoencoder(parameters: AutoencoderParameters, signature: Signature) -> nn.Module:
@@ -54,6 +56,7 @@ def _build_autoencoder(parameters: AutoencoderParameters, signature: Signature) 
             parameters.depth,
             activation=parameters.activation,
             normalization=parameters.normalization,
+            residual=parameters.residual,
             dropout=parameters.dropout,
         )
         layers += [hidden, nn.Linear(parameters.width if parameters.depth else width, target)]

@@ -11,7 +11,11 @@ from knowledge_base.families.family import Draw, Family, Parameters
 from knowledge_base.families.layers import (
     ActivationField,
     DropoutField,
+    InitializationField,
+    NormalizationField,
+    ResidualField,
     hidden_layers,
+    initialize,
     vector_input,
 )
 from knowledge_base.families.signature import Signature
@@ -26,6 +30,10 @@ class BagParameters(Parameters):
         depth: Number of hidden layers; 0 for a linear read-out of the bag.
         activation: After each hidden layer.
         dropout: Rate on the bag and after each activation.
+        normalization: Before each activation.
+        residual: Whether hidden layers after the first are added to their inputs.
+        initialization: Of the linear layers' weights, not of the embeddings; "default" is
+            PyTorch's.
     """
 
     embedding: Annotated[int, Field(ge=2, le=512), Draw((8, 16, 32, 64))] = 32
@@ -33,6 +41,9 @@ class BagParameters(Parameters):
     depth: Annotated[int, Field(ge=0, le=8), Draw((0, 1, 2))] = 1
     activation: ActivationField = "relu"
     dropout: DropoutField = 0.0
+    normalization: NormalizationField = "none"
+    residual: ResidualField = False
+    initialization: InitializationField = "default"
 
 
 def _head(parameters: BagParameters, output: int) -> nn.Sequential:
@@ -42,10 +53,14 @@ def _head(parameters: BagParameters, output: int) -> nn.Sequential:
         parameters.width,
         parameters.depth,
         activation=parameters.activation,
+        normalization=parameters.normalization,
+        residual=parameters.residual,
         dropout=parameters.dropout,
     )
     width = parameters.width if parameters.depth else parameters.embedding
-    return nn.Sequential(nn.Dropout(parameters.dropout), hidden, nn.Linear(width, output))
+    head = nn.Sequential(nn.Dropout(parameters.dropout), hidden, nn.Linear(width, output))
+    initialize(head, parameters.initialization)
+    return head
 
 
 def _build_embedding_bag(parameters: BagParameters, signature: Signature) -> nn.Module:

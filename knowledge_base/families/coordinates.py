@@ -10,12 +10,22 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from knowledge_base.families.family import Draw, Family, Parameters
-from knowledge_base.families.layers import ActivationField, hidden_layers
+from knowledge_base.families.layers import (
+    ActivationField,
+    InitializationField,
+    NormalizationField,
+    ResidualField,
+    hidden_layers,
+    initialize,
+)
 from knowledge_base.families.signature import Signature
 
 
 class SirenParameters(Parameters):
     """Shape of a network with sine activations.
+
+    Its initialization is what makes it train, and it keeps the spread of the units without
+    normalization or skips, so none of these can be chosen.
 
     Attributes:
         width: Units of each hidden layer.
@@ -77,6 +87,10 @@ class FourierParameters(Parameters):
         width: Units of each hidden layer.
         depth: Number of hidden layers; 0 is a linear read-out of the features.
         activation: After each hidden layer.
+        normalization: Before each activation.
+        residual: Whether hidden layers after the first are added to their inputs.
+        initialization: Of the linear layers' weights, not of the frequencies; "default" is
+            PyTorch's.
     """
 
     features: Annotated[int, Field(ge=2, le=512), Draw((16, 32, 64))] = 32
@@ -84,6 +98,9 @@ class FourierParameters(Parameters):
     width: Annotated[int, Field(ge=2, le=1024), Draw((24, 32, 64))] = 32
     depth: Annotated[int, Field(ge=0, le=8), Draw((0, 1, 2))] = 1
     activation: ActivationField = "relu"
+    normalization: NormalizationField = "none"
+    residual: ResidualField = False
+    initialization: InitializationField = "default"
 
 
 class FourierFeatures(nn.Module):
@@ -107,14 +124,21 @@ class FourierFeatures(nn.Module):
 def _build_fourier(parameters: FourierParameters, signature: Signature) -> nn.Module:
     inputs, features = signature.input_shape[0], 2 * parameters.features
     hidden = hidden_layers(
-        features, parameters.width, parameters.depth, activation=parameters.activation
+        features,
+        parameters.width,
+        parameters.depth,
+        activation=parameters.activation,
+        normalization=parameters.normalization,
+        residual=parameters.residual,
     )
     width = parameters.width if parameters.depth else features
-    return nn.Sequential(
+    model = nn.Sequential(
         FourierFeatures(inputs, parameters.features, parameters.bandwidth),
         hidden,
         nn.Linear(width, signature.output),
     )
+    initialize(model, parameters.initialization)
+    return model
 
 
 FOURIER = Family(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 from torch import nn
@@ -12,6 +12,8 @@ from knowledge_base.families.layers import (
     ActivationField,
     DropoutField,
     InitializationField,
+    NormalizationField,
+    ResidualField,
     hidden_layers,
     initialize,
     vector_input,
@@ -20,18 +22,23 @@ from knowledge_base.families.signature import Signature
 
 
 class LinearParameters(Parameters):
-    """The linear model has one choice: how wide the embedding of a token is.
+    """A linear model has no hidden layers, so little can be chosen.
 
     Attributes:
         token_width: Width of the token embeddings; has no part in a model of other inputs.
+        initialization: Of the weights of the linear layer, not of the embeddings; "default" is
+            PyTorch's.
     """
 
     token_width: Annotated[int, Field(ge=2, le=512), Draw((16, 32, 64))] = 32
+    initialization: InitializationField = "default"
 
 
 def _build_linear(parameters: LinearParameters, signature: Signature) -> nn.Module:
     vector, width = vector_input(signature, parameters.token_width)
-    return nn.Sequential(vector, nn.Linear(width, signature.output))
+    model = nn.Sequential(vector, nn.Linear(width, signature.output))
+    initialize(model, parameters.initialization)
+    return model
 
 
 LINEAR = Family(
@@ -61,10 +68,8 @@ class MLPParameters(Parameters):
     width: Annotated[int, Field(ge=2, le=1024), Draw((16, 32, 64, 96, 128))] = 64
     depth: Annotated[int, Field(ge=1, le=16), Draw((1, 2, 3, 4))] = 2
     activation: ActivationField = "relu"
-    normalization: Annotated[
-        Literal["none", "batch", "layer"], Draw(("none", "none", "batch", "layer"))
-    ] = "none"
-    residual: Annotated[bool, Draw((False, True))] = False
+    normalization: NormalizationField = "none"
+    residual: ResidualField = False
     dropout: DropoutField = 0.0
     initialization: InitializationField = "default"
 

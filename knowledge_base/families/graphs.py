@@ -12,6 +12,7 @@ from knowledge_base.families.family import Draw, Family, Parameters
 from knowledge_base.families.layers import (
     ActivationField,
     InitializationField,
+    ResidualField,
     activation_layer,
     initialize,
 )
@@ -36,7 +37,7 @@ class GraphParameters(Parameters):
     depth: Annotated[int, Field(ge=1, le=8), Draw((1, 1, 2))] = 1
     activation: ActivationField = "relu"
     normalization: Annotated[Literal["none", "layer"], Draw(("none", "layer"))] = "none"
-    residual: Annotated[bool, Draw((False, True))] = False
+    residual: ResidualField = False
     dropout: Annotated[float, Field(ge=0.0, le=0.9), Draw((0.0, 0.2, 0.5))] = 0.0
     initialization: InitializationField = "default"
 

@@ -18,6 +18,7 @@ from knowledge_base.families.signature import Signature
 
 Activation = Literal["relu", "gelu", "tanh", "silu"]
 Initialization = Literal["default", "kaiming", "xavier", "orthogonal"]
+FeatureNormalization = Literal["none", "batch", "layer"]
 ChannelNormalization = Literal["none", "batch", "group"]
 
 # Fields that several families have, with allowed range and draws.
@@ -27,6 +28,8 @@ DropoutField = Annotated[float, Field(ge=0.0, le=0.9), Draw((0.0, 0.0, 0.0, 0.1,
 InitializationField = Annotated[
     Initialization, Draw(("default", "default", "kaiming", "xavier", "orthogonal"))
 ]
+NormalizationField = Annotated[FeatureNormalization, Draw(("none", "none", "batch", "layer"))]
+ResidualField = Annotated[bool, Draw((False, True))]
 
 _ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -152,7 +155,7 @@ def hidden_layers(
     depth: int,
     *,
     activation: Activation,
-    normalization: Literal["none", "batch", "layer"] = "none",
+    normalization: FeatureNormalization = "none",
     residual: bool = False,
     dropout: float = 0.0,
 ) -> nn.Sequential:

@@ -11,6 +11,8 @@ from knowledge_base.families.family import Draw, Family, Parameters
 from knowledge_base.families.layers import (
     DropoutField,
     InitializationField,
+    Residual,
+    ResidualField,
     initialize,
     series_input,
 )
@@ -20,7 +22,7 @@ Pooling = Literal["last", "mean"]
 
 
 class RecurrentParameters(Parameters):
-    """Shape of a recurrent network.
+    """Shape of a recurrent network; its activations are those of the gates.
 
     Attributes:
         width: Units of the hidden state, and of the token embeddings.
@@ -29,6 +31,10 @@ class RecurrentParameters(Parameters):
             per position reads its own.
         dropout: Rate before the read-out.
         initialization: Of the weights, biases then zero; "default" is PyTorch's.
+        residual: Whether layers after the first are added to their inputs.
+        normalization: Of each layer's hidden states, over the units of one position. Batch
+            statistics are left out: they run over time too, and would let an output see what
+            comes after it.
     """
 
     width: Annotated[int, Field(ge=2, le=512), Draw((16, 24, 32))] = 32
@@ -36,10 +42,42 @@ class RecurrentParameters(Parameters):
     pooling: Annotated[Pooling, Draw(("last", "mean"))] = "last"
     dropout: DropoutField = 0.0
     initialization: InitializationField = "default"
+    residual: ResidualField = False
+    normalization: Annotated[Literal["none", "layer"], Draw(("none", "none", "layer"))] = "none"
+
+
+class States(nn.Module):
+    """The normalized hidden states of one recurrent layer: (N, T, C) to (N, T, width)."""
+
+    def __init__(self, layer: nn.LSTM | nn.GRU, normalization: nn.Module) -> None:
+        super().__init__()
+        self.layer, self.normalization = layer, normalization
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Run over time from a state of zeros."""
+        states: Tensor = self.normalization(self.layer(inputs)[0])
+        return states
+
+
+def _layers(
+    layer: type[nn.LSTM] | type[nn.GRU], channels: int, parameters: RecurrentParameters
+) -> nn.Module:
+    """The recurrent layers: as PyTorch stacks them where nothing stands between them."""
+    width, normalized = parameters.width, parameters.normalization == "layer"
+    if not normalized and not (parameters.residual and parameters.depth > 1):
+        return layer(channels, width, num_layers=parameters.depth, batch_first=True)
+    stack: list[nn.Module] = []
+    for index in range(parameters.depth):
+        states = States(
+            layer(width if index else channels, width, batch_first=True),
+            nn.LayerNorm(width) if normalized else nn.Identity(),
+        )
+        stack.append(Residual(states) if parameters.residual and index else states)
+    return nn.Sequential(*stack)
 
 
 class Recurrent(nn.Module):
-    """A recurrent layer between an input and a linear read-out.
+    """Recurrent layers between an input and a linear read-out.
 
     `nn.LSTM` and `nn.GRU` themselves, as users have them, so what holds for their layers (names
     and shapes of parameters, what a second derivative needs) holds for these models too.
@@ -50,9 +88,7 @@ class Recurrent(nn.Module):
     ) -> None:
         super().__init__()
         self.series, channels, _ = series_input(data, parameters.width)
-        self.recurrent = layer(
-            channels, parameters.width, num_layers=parameters.depth, batch_first=True
-        )
+        self.recurrent = _layers(layer, channels, parameters)
         self.pooling: Pooling | None = None if data.per_position else parameters.pooling
         self.dropout = nn.Dropout(parameters.dropout)
         self.readout = nn.Linear(parameters.width, data.output)
@@ -60,7 +96,8 @@ class Recurrent(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map (N, T, C), (N, T) tokens or (N, C, H, W) to (N, output) or (N, T, output)."""
-        hidden: Tensor = self.recurrent(self.series(inputs))[0]
+        found = self.recurrent(self.series(inputs))
+        hidden: Tensor = found if isinstance(found, Tensor) else found[0]
         if self.pooling == "last":
             hidden = hidden[:, -1]
         elif self.pooling == "mean":
