@@ -18,13 +18,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from knowledge_base.run_seconds import LONG, SHORT, full_run_seconds
 from knowledge_base.stages import REPEAT_SEEDS
 from knowledge_base.store import SHIPPED, load_profiles, load_recipes, load_runs
-from knowledge_base.tasks import known_tasks
-from probes.recipe.schema import Recipe
 
-SHORT, LONG = 0.3, 2.0
-"""Seconds between which a full run of a task of the CPU tier is meant to lie."""
 _SEEDS = (0, *REPEAT_SEEDS)
 _COLUMNS = ("task", "recipe", "seed", "role", "steps", "seconds_per_step")
 
@@ -36,23 +33,18 @@ def main() -> None:
     parser.add_argument("--searched", type=int, default=60)
     chosen = parser.parse_args()
     runs = load_runs(chosen.pack, _COLUMNS)
-    batch_kept = {
-        key
-        for key, plain in load_recipes(chosen.pack).items()
-        if Recipe.parse(plain).batch_size is None
+    own_batches = {
+        key for key, plain in load_recipes(chosen.pack).items() if plain.get("batch_size")
     }
-    rows = known_tasks()
-    paces: dict[str, list[float]] = defaultdict(list)
     taken: dict[str, list[float]] = defaultdict(list)
     searched: Counter[str] = Counter()
     columns = (runs[name] for name in _COLUMNS)
-    for task, recipe, seed, role, steps, pace in zip(*columns, strict=True):
+    for task, _, seed, role, steps, pace in zip(*columns, strict=True):
         searched[task] += role == "searched"
         if searched[task] <= chosen.searched if role == "searched" else seed in _SEEDS:
             taken[task].append(steps * pace)
-        if recipe in batch_kept and np.isfinite(pace):
-            paces[task].append(pace)
-    whole = {task: float(np.median(found)) * rows[task].steps for task, found in paces.items()}
+    paces = zip(runs["task"], runs["recipe"], runs["seconds_per_step"], strict=True)
+    whole = full_run_seconds(paces, own_batches)
     for title, large in (("tasks", False), ("steps of ladders", True)):
         _tell(title, {task: time for task, time in whole.items() if ("@" in task) == large})
     hours = sum(_total(np.asarray(found, dtype=np.float64)) for found in taken.values()) / 3600

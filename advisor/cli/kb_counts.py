@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Container, Iterable
+from collections.abc import Collection, Container, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,8 @@ def counts(folder: Path) -> dict[str, Any]:
         ``tasks``, ``datasets``, ``families``, ``gpu_tasks`` of the tasks, ``ladder_steps`` beside
         them, ``runs``, ``curves`` (runs with a learning curve),
         ``recipes``, ``profiles``, ``seeds`` (different ones), ``counted``: how many tasks are not
-        among the ``discounted``, which add nothing of their own, each with the reason,
+        among the ``discounted``, which add nothing of their own, each with the reason, and
+        ``counted_in_time``, those of them of which a full run took 0.3 to 2 seconds,
         ``reference_cells``: what became of the reference recipes on these tasks (``run``,
         ``refused``, ``missing``), ``diverged`` runs and their
         ``diverged_share``, ``refused`` pairs of task and recipe, runs by role (``reference``,
@@ -40,19 +41,22 @@ def counts(folder: Path) -> dict[str, Any]:
     )
 
     files = check_hashes(folder)
-    columns = ["task", "recipe", "seed", "role", "diverged", "curve_steps"]
+    columns = [
+        "task", "recipe", "seed", "role", "diverged", "curve_steps", "seconds_per_step"
+    ]  # fmt: skip
     runs = load_runs(folder, columns)
     profiles = load_profiles(folder)
     number = len(runs["task"])
-    places, refused = _places(runs["task"]), load_refused(folder)
+    places, refused, recipes = _places(runs["task"]), load_refused(folder), load_recipes(folder)
+    paces = zip(runs["task"], runs["recipe"], runs["seconds_per_step"], strict=True)
     return {
         **places,
         "runs": number,
         "curves": sum(len(curve) > 0 for curve in runs["curve_steps"]),
-        "recipes": len(load_recipes(folder)),
+        "recipes": len(recipes),
         "profiles": len(profiles),
         "seeds": len({int(seed) for seed in runs["seed"]}),
-        **_counted(places["tasks"], discounted_in(folder)),
+        **_counted(runs["task"], discounted_in(folder), paces, recipes),
         **_cells(zip(runs["task"], runs["recipe"], runs["seed"], strict=True), refused),
         **_ends(number, int(runs["diverged"].sum()), len(refused)),
         **_roles(runs["role"]),
@@ -95,7 +99,12 @@ def store_counts(store: Path) -> dict[str, Any]:
         "recipes": len(state.recipes),
         "profiles": len(state.profiles),
         "seeds": len({run["seed"] for run in runs}),
-        **_counted(places["tasks"], discounted_of(runs)),
+        **_counted(
+            (run["task"] for run in runs),
+            discounted_of(runs),
+            ((run["task"], run["recipe"], run["seconds_per_step"]) for run in runs),
+            state.recipes,
+        ),
         **_cells(state.runs, state.refused),
         **_ends(len(runs), sum(run["diverged"] for run in runs), len(state.refused)),
         "failed": len(state.failed),
@@ -149,10 +158,29 @@ def _places(names: Iterable[Any]) -> dict[str, int]:
     }
 
 
-def _counted(tasks: int, left_out: Collection[Discounted]) -> dict[str, Any]:
+def _counted(
+    names: Iterable[Any], left_out: Collection[Discounted],
+    paces: Iterable[tuple[str, str, float]], recipes: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:  # fmt: skip
+    """Which tasks add something of their own, and how many of those run in the time they should.
+
+    Args:
+        names: Task of each run.
+        left_out: The tasks that add nothing.
+        paces: Task, recipe and seconds a step of each run.
+        recipes: Plain recipes by key.
+    """
+    from knowledge_base.ladders import ladder_rows
+    from knowledge_base.run_seconds import LONG, SHORT, full_run_seconds
+
+    reasons = {item.task: item.reason for item in left_out}
+    counted = {str(name) for name in names} - ladder_rows().keys() - reasons.keys()
+    own_batches = {key for key, plain in recipes.items() if plain.get("batch_size")}
+    seconds = full_run_seconds(paces, own_batches)
     return {
-        "counted": tasks - len(left_out),
-        "discounted": {item.task: item.reason for item in left_out},
+        "counted": len(counted),
+        "counted_in_time": sum(SHORT <= seconds.get(name, 0.0) <= LONG for name in counted),
+        "discounted": reasons,
     }
 
 

@@ -14,9 +14,13 @@ from knowledge_base.journal import Journal
 from knowledge_base.records import RunRecord
 from knowledge_base.reference import reference_recipes
 from knowledge_base.store import SHIPPED, pack, read_json
+from knowledge_base.tasks import task_rows
 from probes.recipe.schema import Recipe
 
 NUMBERS = ("tasks", "datasets", "families", "runs", "curves", "bytes")
+
+
+RAN = ("digits-mlp-1", "digits-cnn-1")
 
 
 def _record(task: str, recipe: Recipe, seed: int, role: str, diverged: bool) -> RunRecord:
@@ -38,9 +42,9 @@ def test_status_counts(advisor: CommandLine) -> None:
         refusal = {"task": "digits-cnn-1", "recipe": recipes[2].key, "reason": "no"}
         journal.append("refused", refusal)
         for task, recipe, seed, role, diverged in [
-            ("digits-mlp-1", recipes[0], 0, "reference", False),
-            ("digits-mlp-1", recipes[0], 1, "repeat", False),
-            ("digits-cnn-1", recipes[1], 0, "searched", True),
+            (RAN[0], recipes[0], 0, "reference", False),
+            (RAN[0], recipes[0], 1, "repeat", False),
+            (RAN[1], recipes[1], 0, "searched", True),
         ]:
             journal.append("run", _record(task, recipe, seed, role, diverged).model_dump())
         for seed in (0, 1):
@@ -56,6 +60,7 @@ def test_status_counts(advisor: CommandLine) -> None:
         "tasks": 2, "datasets": 1, "families": 2, "gpu_tasks": 0, "ladder_steps": 0,
         "runs": 3, "curves": 3, "recipes": 3, "profiles": 2, "seeds": 2,
         "diverged": 1, "reference": 1, "searched": 1, "repeat": 1, "counted": 2, "discounted": {},
+        "counted_in_time": sum(300 <= task_rows()[name].steps <= 2000 for name in RAN),
         "reference_cells": {"run": 2, "refused": 1, "missing": 2 * len(reference_recipes()) - 3},
     }  # fmt: skip
     assert {key: found[key] for key in wanted} == wanted
