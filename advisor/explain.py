@@ -22,7 +22,7 @@ from advisor.explanation import (
     NearTask,
     RunnerUp,
 )
-from advisor.feature_table import MEASURED, TASK_GROUPS, TASK_UNITS
+from advisor.feature_table import MEASURED, TASK_MEMBERS, TASK_UNITS
 from advisor.features import task_features
 from advisor.meta_model import OFFSET, MetaModel, outcome_of, regret_of
 from advisor.shapley import score_contributions
@@ -152,7 +152,7 @@ def _measured(
     """
     standard = model.gaussian.task_standard
     away = standard(np.asarray([list(task.values())]))[0]
-    group = {name: key for key, members in TASK_GROUPS.items() for name in members}
+    group = {name: key for key, members in TASK_MEMBERS.items() for name in members}
     found = [
         Measured(
             name=name, value=task[name], unit=unit, typical=float(standard.mean[i]),

@@ -81,6 +81,12 @@ TASK_FEATURES: dict[str, Feature] = {
     ),
     "landmark_drop": Feature("log ratio of training losses over the landmark run", _SHORT, 16),
     "landmark_late_slope": Feature("fall of the log loss per step, late", _SHORT, 16),
+    "landmark_curvature": Feature("fall of the log loss per step, early less late", _SHORT, 16),
+    "landmark_asymptote": Feature(
+        "log1p of how far the log loss would yet fall if its slope went on decaying as it does",
+        _SHORT,
+        16,
+    ),
     "landmark_roughness": Feature("spread of the log loss around its trend", _SHORT, 16),
     "generalization": Feature(
         "validation drop minus training drop",
@@ -194,6 +200,13 @@ TASK_GROUPS: dict[str, tuple[str, ...]] = {
               "race_adamw_low", "range_adamw", "range_momentum"),
 }  # fmt: skip
 """Task features that share a length scale in the Gaussian."""
+
+UNGROUPED = {"course": ("landmark_curvature", "landmark_asymptote")}
+"""Task features that LightGBM alone is told, by the group whose length scale they would share: in
+the Gaussian they bring nothing (``python -m benchmarks.models``), and the fewer are the surer."""
+
+TASK_MEMBERS = {group: (*found, *UNGROUPED.get(group, ())) for group, found in TASK_GROUPS.items()}
+"""All task features by group: a group is explained, or taken away, as a whole."""
 
 MEASURED = tuple(name for name, feature in TASK_FEATURES.items() if feature.tier)
 """Task features that only a training step tells; unknown to a profile of facts alone."""

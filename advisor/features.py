@@ -29,9 +29,11 @@ from probes.recipe.method import UPDATES
 from probes.recipe.schema import Recipe
 
 Matrix = NDArray[np.float64]
-VERSION = 4
+VERSION = 5
 """Raised whenever a feature changes its meaning."""
 _MISSING = float("nan")
+_AT_ONCE, _HARDLY = 1e-6, 0.95
+"""The fastest and slowest decay of a slope between halves of a course that are told apart."""
 
 
 def update_of(optimizer: str) -> str:
@@ -59,6 +61,7 @@ def task_features(values: Mapping[str, float], steps: int, batch_size: int) -> d
 
     samples, parameters = get("data.samples"), get("model.parameters")
     classes, chance = get("data.classes"), get("data.chance_loss")
+    early, late = get("landmark.early_slope"), get("landmark.late_slope")
     found = {
         "log_steps": log10(steps),
         "log_epochs": log10(steps * batch_size / samples) if samples > 0 else _MISSING,
@@ -85,7 +88,9 @@ def task_features(values: Mapping[str, float], steps: int, batch_size: int) -> d
         # targets that are all the same leave nothing to guess
         "loss_over_chance": get("landmark.initial_loss") / chance if chance else _MISSING,
         "landmark_drop": get("landmark.drop"),
-        "landmark_late_slope": get("landmark.late_slope"),
+        "landmark_late_slope": late,
+        "landmark_curvature": early - late,
+        "landmark_asymptote": math.log1p(further_fall(early, late, get("landmark.drop"))),
         "landmark_roughness": get("landmark.roughness"),
         "generalization": get("landmark.generalization"),
         "gradient_trend": get("gradient.trend"),
@@ -101,6 +106,30 @@ def task_features(values: Mapping[str, float], steps: int, batch_size: int) -> d
         "range_momentum": get("range.momentum.valley"),
     }
     return {name: _clipped(found[name]) for name in TASK_UNITS}
+
+
+def further_fall(early: float, late: float, drop: float) -> float:
+    """How far a loss would yet fall on the log scale: the asymptote of its course.
+
+    A slope that decays exponentially is l sqrt(l / e) at the end of a run whose halves have the
+    mean slopes e and l, and what it has yet to fall is that over the rate of decay, ln(e / l) a
+    half. A half has d / (e + l) steps, d the fall over both.
+
+    Args:
+        early: Fall per step over the first half.
+        late: The same over the second.
+        drop: Fall over the whole run.
+
+    Returns:
+        The fall, 0 where the loss no longer falls; a slope that hardly decays counts as one that
+        does by a twentieth a half. NaN where one of the three is.
+    """
+    if math.isnan(early + late + drop):
+        return _MISSING
+    if late <= 0 or drop <= 0:
+        return 0.0
+    share = min(max(late / early, _AT_ONCE), _HARDLY) if early > 0 else _HARDLY
+    return math.sqrt(share) * drop * share / (1 + share) / -math.log(share)
 
 
 def _clipped(value: float) -> float:

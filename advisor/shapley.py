@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.feature_table import RECIPE_GROUPS, TASK_GROUPS, TASK_UNITS
+from advisor.feature_table import RECIPE_GROUPS, TASK_GROUPS, TASK_MEMBERS, TASK_UNITS
 from advisor.features import Matrix
 from advisor.meta_model import MetaModel, outcome_of
 from knowledge_base.reference import COPIED
@@ -83,7 +83,7 @@ def score_contributions(
     table = np.empty((len(halves[0]), len(recipes)))
     for index, row in enumerate(halves[0].tolist()):
         mixed = dict(typical)
-        for members, present in zip(TASK_GROUPS.values(), row, strict=True):
+        for members, present in zip(TASK_MEMBERS.values(), row, strict=True):
             mixed |= {name: task[name] for name in members if present}
         steps = max(1, round(10 ** mixed["log_steps"]))
         batch_size = max(1, round(2 ** mixed["log_batch"]))

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from advisor.feature_table import MEASURED, TASK_GROUPS, TASK_UNITS
+from advisor.feature_table import MEASURED, TASK_MEMBERS, TASK_UNITS
 from advisor.features import Matrix
 from advisor.knowledge import Knowledge
 from knowledge_base.tasks import TaskRow
@@ -18,7 +18,7 @@ from probes.recipe.schema import Recipe
 
 FACTS = tuple(name for name in TASK_UNITS if name not in MEASURED)
 PROBES: dict[str, tuple[str, ...]] = {
-    "landmark course": ("loss_over_chance", *TASK_GROUPS["course"]),
+    "landmark course": ("loss_over_chance", *TASK_MEMBERS["course"]),
     "gradient noise scale": ("batch_over_noise",),
     "sharpness": ("sharpness", "sharpness_gradient"),
     "update ratio": ("update_over_weight",),

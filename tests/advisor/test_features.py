@@ -10,10 +10,18 @@ import synthetic
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.feature_table import PAIR_UNITS, RECIPE_GROUPS, RECIPE_UNITS, TASK_GROUPS, TASK_UNITS
+from advisor.feature_table import (
+    PAIR_UNITS,
+    RECIPE_GROUPS,
+    RECIPE_UNITS,
+    TASK_GROUPS,
+    TASK_UNITS,
+    UNGROUPED,
+)
 from advisor.features import (
     feature_names,
     feature_rows,
+    further_fall,
     name_columns,
     pair_features,
     recipe_features,
@@ -23,6 +31,7 @@ from advisor.features import (
     update_of,
 )
 from knowledge_base.reference import reference_recipes
+from probes.measures.landmark_run import curve_shape
 from probes.profile import units
 from probes.recipe import catalogue
 from probes.recipe.method import UPDATES
@@ -42,19 +51,57 @@ def test_names_are_unique_and_every_feature_has_a_unit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("groups", "named"), [(TASK_GROUPS, TASK_UNITS), (RECIPE_GROUPS, RECIPE_UNITS)]
+    ("groups", "others", "named"),
+    [(TASK_GROUPS, UNGROUPED, TASK_UNITS), (RECIPE_GROUPS, {}, RECIPE_UNITS)],
 )
-def test_every_feature_is_in_one_group(
-    groups: dict[str, tuple[str, ...]], named: dict[str, str]
+def test_every_feature_is_in_one_group_or_lightgbms_alone(
+    groups: dict[str, tuple[str, ...]], others: dict[str, tuple[str, ...]], named: dict[str, str]
 ) -> None:
-    members = [member for group in groups.values() for member in group]
+    members = [member for group in (*groups.values(), *others.values()) for member in group]
     assert sorted(members) == sorted(named)
+    assert others.keys() <= groups.keys()
 
 
 def test_only_known_values_of_a_profile_are_read() -> None:
     """Every measure that a feature reads exists: given all of them, nothing is missing."""
     found = task_features(dict.fromkeys(units(), 2.0), steps=100, batch_size=8)
     assert not [name for name, value in found.items() if math.isnan(value)]
+
+
+@pytest.mark.parametrize("decay", [0.02, 0.1, 0.4])
+@pytest.mark.parametrize("depth", [0.5, 3.0])
+def test_further_fall_finds_the_asymptote_of_an_exponential_course(
+    decay: float, depth: float
+) -> None:
+    losses = [math.exp(depth * math.exp(-decay * step)) for step in range(41)]
+    shape = curve_shape(losses, "c")
+    early, late = shape["c.early_slope"], shape["c.late_slope"]
+    drop = math.log(losses[0] / losses[-1])
+    assert further_fall(early, late, drop) == pytest.approx(math.log(losses[-1]), abs=0.05 * depth)
+
+
+@pytest.mark.parametrize(
+    ("early", "late", "drop", "fall"),
+    [
+        (0.1, 0.0, 1.0, 0.0),
+        (0.1, -0.1, 0.2, 0.0),
+        (0.1, 0.05, -0.1, 0.0),
+        (0.1, 1e-300, 1.0, 0.0),
+        (float("nan"), 0.1, 1.0, float("nan")),
+        (0.1, 0.1, float("nan"), float("nan")),
+    ],
+)
+def test_further_fall_of_courses_that_end_or_are_unknown(
+    early: float, late: float, drop: float, fall: float
+) -> None:
+    assert further_fall(early, late, drop) == pytest.approx(fall, abs=1e-6, nan_ok=True)
+
+
+@pytest.mark.parametrize(("early", "late"), [(0.1, 0.1), (0.05, 0.1), (-0.1, 0.1)])
+def test_a_slope_that_does_not_decay_counts_as_one_that_hardly_does(
+    early: float, late: float
+) -> None:
+    assert further_fall(early, late, 1.0) == further_fall(0.1, 0.095, 1.0) > 5
 
 
 def test_missing_values_are_unknown() -> None:
