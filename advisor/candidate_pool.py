@@ -71,7 +71,7 @@ def near_the_best(knowledge: Knowledge, count: int) -> list[Recipe]:
         knowledge: The known tasks and recipes.
         count: How many; there may be fewer.
     """
-    regrets = np.where(np.isnan(knowledge.regrets), np.inf, knowledge.regrets)
+    regrets = np.where(np.isnan(knowledge.learned), np.inf, knowledge.learned)
     best = Counter(int(i) for row in regrets.argsort(1, kind="stable")[:, :_BEST] for i in row)
     known = {recipe.key for recipe in knowledge.recipes}
     found: dict[str, Recipe] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -35,6 +35,9 @@ class Knowledge:
         regrets: (T, R) normalized validation regret, seed 0; NaN where a recipe cannot serve a
             task (there is nothing to normalize).
         test_regrets: (T, R) normalized test regret of the same runs.
+        learned: (T, R) what is learned: the mean of a recipe's regrets on held-out data, validation
+            and test, over all its seeds. The two are samples of one quantity, and the noise of one
+            run on one of them is much of what tells two good recipes apart.
         features: (S, T, p) task features by seed of the profile.
         scales: (validation, test) scale of each task.
         searched: Per task, the (validation, test) regrets of its searched runs in their order.
@@ -49,6 +52,7 @@ class Knowledge:
     recipes: tuple[Recipe, ...]
     regrets: Matrix
     test_regrets: Matrix
+    learned: Matrix
     features: Matrix
     scales: tuple[tuple[Scale, Scale], ...]
     searched: tuple[Matrix, ...]
@@ -64,6 +68,7 @@ class Knowledge:
             rows=tuple(self.rows[i] for i in index),
             regrets=self.regrets[index],
             test_regrets=self.test_regrets[index],
+            learned=self.learned[index],
             features=self.features[:, index],
             scales=tuple(self.scales[i] for i in index),
             searched=tuple(self.searched[i] for i in index),
@@ -71,8 +76,7 @@ class Knowledge:
 
     def filled(self) -> Knowledge:
         """The knowledge base with missing regrets at the mean of their recipe over these tasks."""
-        means = np.nanmean(self.regrets, axis=0)
-        return replace(self, regrets=np.where(np.isnan(self.regrets), means, self.regrets))
+        return replace(self, regrets=_filled(self.regrets), learned=_filled(self.learned))
 
     @property
     def mean_features(self) -> Matrix:
@@ -161,12 +165,44 @@ def load_knowledge(tier: int, folder: Path = SHIPPED) -> Knowledge:
         recipes=recipes,
         regrets=matrix("final", 0),
         test_regrets=matrix("test", 1),
+        learned=learned_regrets(runs, complete, reference, found_scales),
         features=profiled_features(complete, known_rows, profiles, tier),
         scales=tuple(found_scales[name] for name in complete),
         searched=tuple(np.asarray(searched[name]).reshape(-1, 2) for name in complete),
         tier=tier,
         unprofiled=tuple(name for name in whole if name not in profiled),
     )
+
+
+def learned_regrets(
+    runs: Iterable[Mapping[str, Any]],
+    names: Sequence[str],
+    keys: Sequence[str],
+    found: Mapping[str, tuple[Scale, Scale]],
+) -> Matrix:
+    """(T, R) ``Knowledge.learned`` of these tasks and recipes, NaN where nothing ran.
+
+    Args:
+        runs: Records with task, recipe, final, test and diverged, of any seed and role.
+        names: The tasks.
+        keys: The recipes.
+        found: (validation, test) scales of each task.
+    """
+    row = {name: i for i, name in enumerate(names)}
+    column = {key: j for j, key in enumerate(keys)}
+    total, count = np.zeros((2, len(names), len(keys)))
+    for run in runs:
+        place = row.get(run["task"]), column.get(run["recipe"])
+        if None not in place:
+            for kind, scale in zip(("final", "test"), found[run["task"]], strict=True):
+                total[place] += scale.regret(np.inf if run["diverged"] else float(run[kind]))
+                count[place] += 1.0
+    return np.where(count > 0, total / np.maximum(count, 1.0), np.nan)
+
+
+def _filled(regrets: Matrix) -> Matrix:
+    filled: Matrix = np.where(np.isnan(regrets), np.nanmean(regrets, axis=0), regrets)
+    return filled
 
 
 def _reference_keys(runs: Sequence[dict[str, Any]]) -> list[str]:

@@ -67,7 +67,7 @@ class MetaModel:
         means: (R,) mean regret of each over the known tasks.
         portfolio: Indices of the greedy portfolio, in order.
         names: Names of the known tasks.
-        regrets: (T, R) their regrets, for evidence.
+        regrets: (T, R) their regrets as they were learned, for evidence.
     """
 
     tier: int
@@ -193,10 +193,10 @@ def fit(
     boosted = np.zeros_like(smooth)
     if any(weights):
         boosted = _corrections(knowledge, gaussian.parameters, seed)
-    outcomes = outcome_of(knowledge.regrets)
     groups = [row.group for row in knowledge.rows]
-    weight = best_weight(outcomes, smooth, boosted, weights, groups)
-    low, high = interval_offsets(outcomes, blended(smooth, boosted, weight))
+    weight = best_weight(outcome_of(knowledge.learned), smooth, boosted, weights, groups)
+    # an interval is for the validation of one training, which has noise of its own
+    low, high = interval_offsets(outcome_of(knowledge.regrets), blended(smooth, boosted, weight))
     return MetaModel(
         tier=knowledge.tier,
         gaussian=gaussian,
@@ -206,10 +206,10 @@ def fit(
         high=high,
         floor=float(np.quantile(nearest, _FLOOR_QUANTILE)),
         recipes=knowledge.recipes,
-        means=knowledge.regrets.mean(0),
-        portfolio=greedy_portfolio(knowledge.regrets, PORTFOLIO_SIZE),
+        means=knowledge.learned.mean(0),
+        portfolio=greedy_portfolio(knowledge.learned, PORTFOLIO_SIZE),
         names=tuple(row.name for row in knowledge.rows),
-        regrets=knowledge.regrets,
+        regrets=knowledge.learned,
     )
 
 
@@ -217,7 +217,7 @@ def fit_gaussian(
     knowledge: Knowledge, start: Matrix | None = None, iterations: int = 40
 ) -> OutcomeGaussian:
     """The Gaussian part, fitted on a knowledge base without missing regrets; see ``fit``."""
-    return gaussian_of(knowledge, outcome_of(knowledge.regrets), start, iterations)
+    return gaussian_of(knowledge, outcome_of(knowledge.learned), start, iterations)
 
 
 def gaussian_of(
@@ -249,7 +249,7 @@ def _booster(knowledge: Knowledge, smooth: Matrix, seed: int) -> lightgbm.Booste
     A task's recipes take turns with its profile's seeds: all profiles are seen, and each outcome
     is told once.
     """
-    wrong = outcome_of(knowledge.regrets) - smooth
+    wrong = outcome_of(knowledge.learned) - smooth
     centred = wrong - wrong.mean(1, keepdims=True)
     each = np.arange(len(knowledge.recipes))
     rows = []

@@ -78,7 +78,7 @@ def fitted(known: Knowledge, folds: int) -> Iterator[tuple[int, OutcomeGaussian,
     for test in folds_of([row.group for row in known.rows], folds):
         train = known.part([i for i in range(len(known.rows)) if i not in set(test)]).filled()
         gaussian = fit_gaussian(train)
-        portfolio = np.asarray(greedy_portfolio(train.regrets, 2 * max(TOLD)))
+        portfolio = np.asarray(greedy_portfolio(train.learned, 2 * max(TOLD)))
         for task in test:
             yield task, gaussian, portfolio
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import lightgbm
@@ -28,8 +29,9 @@ import numpy as np
 from advisor.boosting import PARAMETERS, ROUNDS, predict_booster
 from advisor.evaluate.bootstrap import interval, resampled_weights
 from advisor.evaluate.known import profile_of
-from advisor.feature_table import TASK_UNITS
-from advisor.features import Matrix
+from advisor.feature_table import TASK_GROUPS, TASK_UNITS, UNGROUPED
+from advisor.features import Matrix, name_columns, recipe_groups, task_groups
+from advisor.gaussian import OutcomeGaussian
 from advisor.knowledge import Knowledge, load_knowledge
 from advisor.meta_model import WEIGHTS, fit, fit_gaussian, outcome_of
 from advisor.standard import Standard
@@ -56,7 +58,7 @@ Fit = Callable[[Knowledge], Ask]
 def nearest_tasks(train: Knowledge) -> Ask:
     """The mean outcome over the tasks with the most similar features, all features alike."""
     standard = Standard.of(train.mean_features)
-    tasks, outcomes = standard(train.mean_features), outcome_of(train.regrets)
+    tasks, outcomes = standard(train.mean_features), outcome_of(train.learned)
 
     def ask(known: Knowledge, task: int) -> Matrix:
         distances = ((tasks - standard(profile_of(known, task)[None])) ** 2).mean(1)
@@ -72,12 +74,24 @@ def gaussian(train: Knowledge) -> Ask:
     return lambda known, task: fitted.predict(profile_of(known, task), known.recipe_matrix)
 
 
+def whole_gaussian(train: Knowledge) -> Ask:
+    """The Gaussian told also those task features that LightGBM alone is told."""
+    names, groups = list(TASK_UNITS), task_groups()
+    for group, members in UNGROUPED.items():
+        groups[list(TASK_GROUPS).index(group)] += [names.index(name) for name in members]
+    fitted = OutcomeGaussian.fit(
+        train.mean_features, train.recipe_matrix, outcome_of(train.learned), groups,
+        recipe_groups(), iterations=40, recipe_names=name_columns(),
+    )  # fmt: skip
+    return lambda known, task: fitted.predict(profile_of(known, task), known.recipe_matrix)
+
+
 def boosted(train: Knowledge, settings: dict[str, Any], grades: Matrix | None = None) -> Ask:
     """LightGBM, settings changed, on outcomes centred in each task, or (T, R) grades to rank by."""
     # one query for each seed's profile of a task
     pairs = [(i, of[i]) for of in train.features for i in range(len(train.rows))]
     rows = np.concatenate([train.pair_rows(i, features) for i, features in pairs])
-    targets = _centred(outcome_of(train.regrets)) if grades is None else grades
+    targets = _centred(outcome_of(train.learned)) if grades is None else grades
     group = None if grades is None else [grades.shape[1]] * len(pairs)
     data = lightgbm.Dataset(rows, np.tile(targets.ravel(), len(train.features)), group=group)
     booster = lightgbm.train({**PARAMETERS, "seed": _SEED, **settings}, data, ROUNDS)
@@ -87,7 +101,7 @@ def boosted(train: Knowledge, settings: dict[str, Any], grades: Matrix | None = 
 def ranker(train: Knowledge) -> Ask:
     """LambdaMART on equal steps of the outcome, each worth as much as it is logarithmic."""
     worst, best = outcome_of(np.asarray([1.0, 0.0]))
-    shares = (worst - outcome_of(train.regrets)) / (worst - best)
+    shares = (worst - outcome_of(train.learned)) / (worst - best)
     grades = np.clip(np.floor(GRADES * shares), 0, GRADES - 1)
     ask = boosted(train, {"objective": "lambdarank", "label_gain": list(range(GRADES))}, grades)
     return lambda known, task: -ask(known, task)
@@ -107,8 +121,10 @@ def corrected(train: Knowledge) -> Ask:
 
 MODELS: dict[str, Fit] = {
     "Gaussian": gaussian,
-    "best recipe": lambda train: lambda known, task: train.regrets.mean(0),
-    CONSTANT: lambda train: lambda known, task: outcome_of(train.regrets).mean(0),
+    "Gaussian, all features": whole_gaussian,
+    "Gaussian on single runs": lambda train: gaussian(replace(train, learned=train.regrets)),
+    "best recipe": lambda train: lambda known, task: train.learned.mean(0),
+    CONSTANT: lambda train: lambda known, task: outcome_of(train.learned).mean(0),
     "nearest tasks": nearest_tasks,
     "LightGBM regressor": lambda train: boosted(train, {}),
     "LightGBM ranker": ranker,

@@ -5,9 +5,9 @@ with facts of model and data alone, as a user asks, or with a tier's profile, wh
 Times are in passes, so steps that take longer are not held against a recipe here. Told beside it:
 the single recipe that is soonest on average over the other tasks, the single one with the best mean
 result there, and AdamW 1e-3; and whether schedules compressed to a part of the budget reach the
-target any sooner.
+target any sooner: when the advice may choose the horizon too, and recipe by recipe.
 
-    python -m benchmarks.soonest [--tier 16]
+    python -m benchmarks.soonest [--tier 16] [--level 0.1]
 """
 
 from __future__ import annotations
@@ -37,17 +37,19 @@ def main() -> None:
     """Ask about every task and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tier", type=int, default=FACTS_ONLY, choices=(FACTS_ONLY, *TIERS))
-    tier = parser.parse_args().tier
-    known = load_knowledge(tier)
+    parser.add_argument("--level", type=float, help="normalized regret as target in place of it")
+    given = parser.parse_args()
+    tier, known = given.tier, load_knowledge(given.tier)
     times = times_of(known, SHIPPED, iterations=0)
-    logs, regrets = times.until(None), known.filled().regrets
+    logs, regrets = times.until(given.level), known.filled().learned
     whole = np.asarray([recipe.horizon == 1.0 for recipe in known.recipes])
     place = {row.name: i for i, row in enumerate(known.rows)}
     copied = [recipe.key for recipe in known.recipes].index(COPIED.key)
     chosen: dict[str, Matrix] = {
         name: np.zeros(len(place))
-        for name in ("goal fastest", "soonest single recipe", "best single recipe", "AdamW 1e-3")
-    }
+        for name in ("goal fastest", "with shortened schedules", "soonest single recipe",
+                     "best single recipe", "AdamW 1e-3")
+    }  # fmt: skip
     ours, start = chosen["goal fastest"], None
     for fold in load_folds()["dataset"]:
         train = [place[name] for name in fold.train if name in place]
@@ -57,13 +59,14 @@ def main() -> None:
         for i in (place[name] for name in fold.test if name in place):
             predicted = gaussian.predict(profile_of(known, i), known.recipe_matrix)
             picks = (
-                np.where(whole, predicted, np.inf).argmin(), logs[train].mean(0).argmin(),
-                regrets[train].mean(0).argmin(), copied,
+                np.where(whole, predicted, np.inf).argmin(), predicted.argmin(),
+                logs[train].mean(0).argmin(), regrets[train].mean(0).argmin(), copied,
             )  # fmt: skip
             for values, pick in zip(chosen.values(), picks, strict=True):
                 values[i] = logs[i, pick]
             probed = tier / known.rows[i].steps
-            ours[i] = np.log(min(np.exp(ours[i]) + probed, 1.0))
+            for values in list(chosen.values())[:2]:
+                values[i] = np.log(min(np.exp(values[i]) + probed, 1.0))
     groups = [row.group for row in known.rows]
     print(f"{len(place)} tasks of {len(set(groups))} groups of data sets; "
           "geometric mean share of the budget until the target")  # fmt: skip
@@ -71,7 +74,7 @@ def main() -> None:
     for name, values in chosen.items():
         low, high = interval(np.exp(weights @ (values - ours)))
         print(
-            f"{name:<24}{np.exp(values.mean()):6.3f}   "
+            f"{name:<26}{np.exp(values.mean()):6.3f}   "
             f"not before its end on {(values == 0).mean():4.0%}   "
             f"goal fastest is {np.exp((values - ours).mean()):.2f} x as soon "
             f"({low:.2f} to {high:.2f})"

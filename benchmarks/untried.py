@@ -92,7 +92,7 @@ def outlooks(
         train = known.part([i for i in range(len(known.rows)) if i not in set(test)]).filled()
         gaussian = fit_gaussian(
             replace(
-                train, recipes=tuple(train.recipes[i] for i in half), regrets=train.regrets[:, half]
+                train, recipes=tuple(train.recipes[i] for i in half), learned=train.learned[:, half]
             )
         )
         for task in test:

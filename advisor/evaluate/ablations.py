@@ -177,7 +177,7 @@ def _fold(fold: Fold, setting: _Setting) -> list[Told]:
     base = ordinary(FACTS_ONLY, setting.source)
     names = [row.name for row in base.rows]
     train = tuple(names.index(name) for name in fold.train if name in names)
-    portfolio = greedy_portfolio(base.part(train).filled().regrets, max(KS))
+    portfolio = greedy_portfolio(base.part(train).filled().learned, max(KS))
     return [
         _task(task, train, portfolio, setting)
         for task, name in enumerate(names)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from advisor.features import Matrix
-from advisor.knowledge import Knowledge, load_knowledge, profiled_features
+from advisor.knowledge import Knowledge, learned_regrets, load_knowledge, profiled_features
 from knowledge_base.ladders import large_rows
 from knowledge_base.regret import scales
 from knowledge_base.store import load_profiles, load_runs
@@ -85,6 +85,7 @@ def large(tier: int, source: Path) -> Knowledge:
         recipes=tuple(recipes[key] for key in keys),
         regrets=matrix("final", 0),
         test_regrets=matrix("test", 1),
+        learned=learned_regrets(runs, names, keys, found),
         features=profiled_features(names, rows, profiles, tier),
         scales=tuple(found[name] for name in names),
         searched=tuple(np.zeros((0, 2)) for _ in names),

@@ -132,7 +132,7 @@ def transferred(task: LiveTask, knowledge: Path | None, size: int) -> tuple[Reci
     """
     known = load_knowledge(0, knowledge or SHIPPED)
     others = known.part([i for i, row in enumerate(known.rows) if row.group != task.group])
-    return tuple(known.recipes[i] for i in transfer_order(others.filled().regrets, size))
+    return tuple(known.recipes[i] for i in transfer_order(others.filled().learned, size))
 
 
 def transfer_order(regrets: Matrix, size: int) -> list[int]:

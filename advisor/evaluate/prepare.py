@@ -148,7 +148,7 @@ def portfolio(task: LiveTask, knowledge: Path | None) -> Prepared:
     """The greedy portfolio of the tasks that share no data with this one."""
     known = load_knowledge(0, knowledge or SHIPPED)
     others = known.part([i for i, row in enumerate(known.rows) if row.group != task.group])
-    order = greedy_portfolio(others.filled().regrets, LISTED)
+    order = greedy_portfolio(others.filled().learned, LISTED)
     return Prepared(tuple(known.recipes[i] for i in order))
 
 

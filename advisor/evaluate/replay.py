@@ -93,7 +93,7 @@ def _replay_fold(fold: Fold, source: Path, seed: int, with_large: bool) -> tuple
     base = ordinary(0, source)
     names = [row.name for row in base.rows]
     train = [names.index(name) for name in fold.train if name in names]
-    regrets = base.part(train).filled().regrets
+    regrets = base.part(train).filled().learned
     groups = {row.group for row in base.rows if row.name in fold.test}
 
     def model_at(tier: int) -> MetaModel:

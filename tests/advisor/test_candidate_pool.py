@@ -24,7 +24,7 @@ def test_near_recipes_vary_what_was_best_somewhere(knowledge: Knowledge) -> None
     keys = [recipe.key for recipe in found]
     assert len(set(keys)) == len(keys) > 0
     assert not set(keys) & {recipe.key for recipe in knowledge.recipes}
-    best = {int(i) for row in knowledge.regrets for i in row.argsort(kind="stable")[:3]}
+    best = {int(i) for row in knowledge.learned for i in row.argsort(kind="stable")[:3]}
 
     def kept(recipe: Recipe) -> tuple[object, ...]:
         return recipe.optimizer.name, recipe.normalization, recipe.clip, recipe.averaging
@@ -33,7 +33,7 @@ def test_near_recipes_vary_what_was_best_somewhere(knowledge: Knowledge) -> None
 
 
 def test_those_near_the_most_frequent_winner_come_first(knowledge: Knowledge) -> None:
-    regrets = np.ones_like(knowledge.regrets)
+    regrets = np.ones_like(knowledge.learned)
     regrets[:, 7] = 0.0
     winner = knowledge.recipes[7]
     found = near_the_best(_with(knowledge, regrets), 5)
@@ -90,5 +90,5 @@ def test_the_shipped_pool_goes_with_every_shipped_model() -> None:
 
 def _with(knowledge: Knowledge, regrets: np.ndarray) -> Knowledge:
     part = knowledge.part(range(len(knowledge.rows)))
-    object.__setattr__(part, "regrets", regrets)
+    object.__setattr__(part, "learned", regrets)
     return part

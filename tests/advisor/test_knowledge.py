@@ -71,6 +71,7 @@ def test_a_part_has_those_tasks_alone(knowledge: Knowledge) -> None:
     part = knowledge.part([4, 1])
     assert [row.name for row in part.rows] == [knowledge.rows[4].name, knowledge.rows[1].name]
     np.testing.assert_array_equal(part.regrets, knowledge.regrets[[4, 1]])
+    np.testing.assert_array_equal(part.learned, knowledge.learned[[4, 1]])
     np.testing.assert_array_equal(part.features, knowledge.features[:, [4, 1]])
 
 
@@ -97,8 +98,39 @@ def test_a_missing_run_counts_as_the_recipes_mean(base: Path, tmp_path: Path) ->
     others = np.delete(known.regrets[:, column], task)
     assert np.isnan(known.regrets[task, column])
     assert known.filled().regrets[task, column] == pytest.approx(others.mean())
+    assert np.isnan(known.learned[task, column])
+    others = np.delete(known.learned[:, column], task)
+    assert known.filled().learned[task, column] == pytest.approx(others.mean())
     rest = [i for i in range(len(known.rows)) if i != task]
     assert not np.isnan(known.part(rest).regrets).any()
+
+
+def test_what_is_learned_is_the_mean_over_seeds_validation_and_test(
+    base: Path, tmp_path: Path
+) -> None:
+    """Two more runs of one cell, one of them diverged, in whatever role, count like the first."""
+    key, task = synthetic.recipes()[1].key, synthetic.TASKS[3]
+
+    def more(runs: list[dict]) -> list[dict]:
+        mine = next(r for r in runs if (r["task"], r["recipe"], r["seed"]) == (task, key, 0))
+        worse = {**mine, "seed": 8, "role": "repeat", "final": mine["final"] * 1.2}
+        return [*runs, worse, {**mine, "seed": 9, "role": "searched", "diverged": True}]
+
+    known = load_knowledge(synthetic.TIER, edited(base, tmp_path, more))
+    place = [row.name for row in known.rows].index(task)
+    column = [recipe.key for recipe in known.recipes].index(key)
+    runs = pq.read_table(tmp_path / "runs.parquet").to_pylist()
+    validation, test = known.scales[place]
+    wanted = []
+    for run in runs:
+        if (run["task"], run["recipe"]) == (task, key):
+            wanted += [1.0, 1.0] if run["diverged"] else [
+                validation.regret(run["final"]), test.regret(run["test"])
+            ]  # fmt: skip
+    assert len(wanted) >= 6
+    assert known.learned[place, column] == pytest.approx(np.mean(wanted))
+    assert known.learned.shape == known.regrets.shape
+    assert (np.isnan(known.learned) == np.isnan(known.regrets)).all()
 
 
 def test_a_diverged_run_has_the_worst_regret(base: Path, tmp_path: Path) -> None:

@@ -118,10 +118,11 @@ def test_a_recipe_that_cannot_serve_a_task_counts_as_its_mean(
 ) -> None:
     monkeypatch.setattr(boosting, "ROUNDS", 5)
     part = knowledge.part(range(4))
-    regrets = part.regrets.copy()
-    regrets[1, 3] = np.nan
-    fitted = meta_model.fit(dataclasses.replace(part, regrets=regrets), iterations=2)
-    others = part.regrets[[0, 2, 3], 3].mean()
+    regrets, learned = part.regrets.copy(), part.learned.copy()
+    regrets[1, 3] = learned[1, 3] = np.nan
+    changed = dataclasses.replace(part, regrets=regrets, learned=learned)
+    fitted = meta_model.fit(changed, iterations=2)
+    others = part.learned[[0, 2, 3], 3].mean()
     assert fitted.regrets[1, 3] == pytest.approx(others)
     assert fitted.means[3] == pytest.approx(others)
     assert np.isfinite(scores(fitted, part, 1, 1)).all()

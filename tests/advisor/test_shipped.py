@@ -114,7 +114,7 @@ def test_shipped_models_load_and_match_the_knowledge_base(tier: int) -> None:
     assert model.names == tuple(row.name for row in knowledge.rows)
     assert model.recipes == knowledge.recipes
     assert {recipe.key for recipe in model.recipes} <= {r.key for r in reference_recipes()}
-    np.testing.assert_allclose(model.regrets, knowledge.filled().regrets, atol=1e-4)
+    np.testing.assert_allclose(model.regrets, knowledge.filled().learned, atol=1e-4)
 
 
 @pytest.mark.slow

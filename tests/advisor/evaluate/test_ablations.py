@@ -140,7 +140,7 @@ def test_portfolio_only_is_that_of_the_other_tasks(found: Ablations, base: Path)
         expected = []
         for fold in FOLDS["dataset"][1:]:
             train = [names.index(name) for name in fold.train]
-            chosen = greedy_portfolio(known.regrets[train], k)
+            chosen = greedy_portfolio(known.learned[train], k)
             expected.append(Results(known, names.index(fold.test[0])).chosen(chosen))
         assert regret(found, "portfolio only", k) == pytest.approx(mean(expected))
 

@@ -260,4 +260,4 @@ def test_transfer_learns_from_the_tasks_of_other_groups_alone(
     assert transferred(task, base, 2) == (known.recipes[2], known.recipes[0])
     kept = [index for index, other in enumerate(known.rows) if other.name != name]
     assert len(kept) == len(known.rows) - 1
-    assert np.array_equal(given[0], known.part(kept).filled().regrets)
+    assert np.array_equal(given[0], known.part(kept).filled().learned)

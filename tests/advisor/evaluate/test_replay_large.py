@@ -152,7 +152,7 @@ def test_all_choose_among_the_recipes_that_ran(report: Report, with_large: Path)
             continue
         ran = [ordinary.recipes.index(recipe) for recipe in large.recipes]
         train = [j for j in range(len(names)) if names[j] != held]
-        first = greedy_portfolio(ordinary.regrets[np.ix_(train, ran)], 1)[0]
+        first = greedy_portfolio(ordinary.learned[np.ix_(train, ran)], 1)[0]
         expected.append(large.test_regrets[i, first])
     assert column.method("single best recipe", 1).mean == pytest.approx(np.mean(expected))
     best = column.method("best known of the set", len(RAN))
