@@ -22,7 +22,7 @@ from advisor.explanation import (
     NearTask,
     RunnerUp,
 )
-from advisor.feature_table import MEASURED, TASK_MEMBERS, TASK_UNITS
+from advisor.feature_table import MEASURED, TASK_GROUPS, TASK_MEMBERS, TASK_UNITS
 from advisor.features import task_features
 from advisor.meta_model import OFFSET, MetaModel, outcome_of, regret_of
 from advisor.shapley import score_contributions
@@ -152,14 +152,15 @@ def _measured(
     """
     standard = model.gaussian.task_standard
     away = standard(np.asarray([list(task.values())]))[0]
-    group = {name: key for key, members in TASK_MEMBERS.items() for name in members}
+    groups = TASK_GROUPS if model.booster is None else TASK_MEMBERS  # what the scores go by
+    group = {name: key for key, members in groups.items() for name in members}
     found = [
         Measured(
             name=name, value=task[name], unit=unit, typical=float(standard.mean[i]),
             deviations=float(away[i]),
         )
         for i, (name, unit) in enumerate(TASK_UNITS.items())
-        if math.isfinite(task[name]) and away[i] != 0
+        if name in group and math.isfinite(task[name]) and away[i] != 0
     ]  # fmt: skip
 
     def weight(one: Measured) -> float:
@@ -198,15 +199,15 @@ def _doubt(
     """Probability that one training with the runner-up ends better.
 
     The predicted difference of outcomes over the spread that the difference of the two has over
-    similar known tasks, which were trained once each: so it holds the noise of seeds too, and is
-    never taken to be less than that.
+    similar known tasks, and the noise between seeds of one training of each, of which the means
+    that were learned there hold little.
     """
     scores = np.asarray([advice.ranking[i].expected.score for i in (0, second)])
     gap = float(np.diff(outcome_of(scores))[0])
     there = np.diff(outcome_of(model.regrets[near][:, list(columns)]), axis=1)
     noise = math.sqrt(2.0) * spread / (float(scores.mean()) + OFFSET)
     deviation = float(there.std(ddof=1)) if len(there) > 1 else 0.0
-    return _NORMAL.cdf(-gap / max(deviation, noise))
+    return _NORMAL.cdf(-gap / math.hypot(deviation, noise))
 
 
 def _steps(advice: Advice, candidate: Candidate) -> int:

@@ -201,11 +201,13 @@ TASK_GROUPS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Task features that share a length scale in the Gaussian."""
 
-UNGROUPED = {"course": ("landmark_curvature", "landmark_asymptote")}
+BOOSTED_ONLY = {"course": ("landmark_curvature", "landmark_asymptote")}
 """Task features that LightGBM alone is told, by the group whose length scale they would share: in
 the Gaussian they bring nothing (``python -m benchmarks.models``), and the fewer are the surer."""
 
-TASK_MEMBERS = {group: (*found, *UNGROUPED.get(group, ())) for group, found in TASK_GROUPS.items()}
+TASK_MEMBERS = {
+    group: (*found, *BOOSTED_ONLY.get(group, ())) for group, found in TASK_GROUPS.items()
+}
 """All task features by group: a group is explained, or taken away, as a whole."""
 
 MEASURED = tuple(name for name, feature in TASK_FEATURES.items() if feature.tier)

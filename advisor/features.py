@@ -118,7 +118,7 @@ def further_fall(early: float, late: float, drop: float) -> float:
     Args:
         early: Fall per step over the first half.
         late: The same over the second.
-        drop: Fall over the whole run.
+        drop: Fall over the whole run; that to the mean of the last quarter is a little less.
 
     Returns:
         The fall, 0 where the loss no longer falls; a slope that hardly decays counts as one that

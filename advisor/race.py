@@ -12,7 +12,7 @@ a profile, as the default of 10 %, is spent on the profile alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import median
 from typing import Any
@@ -99,24 +99,11 @@ def race(
         races.append(one)
         left = left.less(Left(one.passes, one.seconds))
         slower = max(slower, one.seconds / max(prices[place].seconds, 1e-9))
-        outcomes = raised(prior, setbacks(races))
+        outcomes = prior + WEIGHT * _padded(setbacks(races), len(prior))
     if not races:
         return ranked, 0.0, 0.0
     passes, seconds = sum(one.passes for one in races), sum(one.seconds for one in races)
-    told = {
-        place: (setback, _told(one, races))
-        for place, (one, setback) in enumerate(zip(races, setbacks(races), strict=True))
-    }
-    anew, first = ranked_anew(ranked, told, outcomes, model)
-    moved = "left the first in front" if first == 0 else f"brought number {first + 1} to the front"
-    failed = [one.error for one in races if one.error]
-    if failed:
-        moved += f" ({len(failed)} failed: {failed[0]})"
-    reason = (
-        f"{ranked.reason}; races of the first {len(races)} over a quarter of their schedules "
-        f"{moved}"
-    )
-    return anew._replace(reason=reason), passes, seconds
+    return _ranked_anew(ranked, races, outcomes, model), passes, seconds
 
 
 def setbacks(races: Sequence[Race]) -> Matrix:
@@ -129,38 +116,35 @@ def setbacks(races: Sequence[Race]) -> Matrix:
     return np.asarray([scale.regret(loss) for loss in losses])
 
 
-def raised(prior: Matrix, setbacks: Sequence[float] | Matrix) -> Matrix:
-    """(n,) outcomes after the setbacks of the first k <= n in their trainings."""
-    padded = np.zeros(len(prior))
-    padded[: len(setbacks)] = setbacks
-    after: Matrix = prior + WEIGHT * padded
-    return after
+def _padded(values: Matrix, length: int) -> Matrix:
+    return np.concatenate([values, np.zeros(length - len(values))])
 
 
-def ranked_anew(
-    ranked: Ranked, told: Mapping[int, tuple[float, str]], outcomes: Matrix, model: MetaModel
-) -> tuple[Ranked, int]:
-    """The ranking in the order of its outcomes, and where its first stood before.
-
-    Args:
-        ranked: The ranking of n.
-        told: Setback, and what its training told in words, of each that trained, by its place.
-        outcomes: (n,) what to order by.
-        model: Tells the interval of a score.
-    """
-    scores, candidates = list(ranked.scores), list(ranked.candidates)
-    for i, (setback, words) in told.items():
-        update: dict[str, Any] = {"evidence": (*candidates[i].evidence, words)}
+def _ranked_anew(
+    ranked: Ranked, races: Sequence[Race], outcomes: Matrix, model: MetaModel
+) -> Ranked:
+    """The ranking in the order of its outcomes, told what the races told."""
+    scores = list(ranked.scores)
+    candidates = list(ranked.candidates)
+    for i, (one, setback) in enumerate(zip(races, setbacks(races), strict=True)):
+        update: dict[str, Any] = {"evidence": (*candidates[i].evidence, _told(one, races))}
         if setback > 0:
-            outcome = outcome_of(np.asarray([scores[i]])) + WEIGHT * setback
-            scores[i] = float(regret_of(outcome)[0])
+            raised = outcome_of(np.asarray([scores[i]])) + WEIGHT * setback
+            scores[i] = float(regret_of(raised)[0])
             update["expected"] = expected_of(model, scores[i])
         candidates[i] = candidates[i].model_copy(update=update)
     order = [int(i) for i in outcomes.argsort(kind="stable")]
-    anew = ranked._replace(
-        candidates=tuple(candidates[i] for i in order), scores=tuple(scores[i] for i in order)
+    first = order[0] + 1
+    moved = "left the first in front" if first == 1 else f"brought number {first} to the front"
+    failed = [one.error for one in races if one.error]
+    if failed:
+        moved += f" ({len(failed)} failed: {failed[0]})"
+    return ranked._replace(
+        candidates=tuple(candidates[i] for i in order),
+        scores=tuple(scores[i] for i in order),
+        reason=f"{ranked.reason}; races of the first {len(races)} over a quarter of their "
+        f"schedules {moved}",
     )
-    return anew, order[0]
 
 
 def _told(one: Race, races: Sequence[Race]) -> str:

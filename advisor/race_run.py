@@ -1,4 +1,4 @@
-"""One race: a training with its schedule compressed or cut off, what it costs and what it told.
+"""One race: a training with its schedule compressed, what it costs and what it told.
 
 It is charged with its steps and with the validations before and after it. Those that a recipe makes
 by itself, to stop early or to lower its rate, are part of it and not counted, just as they are not
@@ -75,10 +75,9 @@ class Race:
     error: str = ""
 
 
-def validation_passes(task: Task, limit: int | None = None) -> float:
-    """Passes of one validation, of ``limit`` samples at most: forwards, a third each."""
-    samples = len(task.prepared.validation)
-    return min(samples, limit or samples) / task.prepared.batch_size / 3.0
+def validation_passes(task: Task) -> float:
+    """Passes of one validation: forwards, a third each."""
+    return len(task.prepared.validation) / task.prepared.batch_size / 3.0
 
 
 def _shortened(recipe: Recipe, share: float = SHARE) -> Recipe:
@@ -102,30 +101,12 @@ def price_of(task: Task, entrant: Candidate, profile: Profile) -> Left:
 def run_race(
     task: Task, recipe: Recipe, price: float, seed: int, device: str, share: float = SHARE
 ) -> Race:
-    """One race: the recipe trained with its schedule compressed."""
-    return run_part(task, _shortened(recipe, share), price, seed, device)
-
-
-def run_part(
-    task: Task, recipe: Recipe, price: float, seed: int, device: str, steps: int | None = None,
-    samples: int | None = None,
-) -> Race:  # fmt: skip
-    """A training as a race; what is wrong with a recipe on this task costs it, not the answer.
-
-    Args:
-        task: The task.
-        recipe: What to train by.
-        price: Passes charged where it fails.
-        seed: Of weights and batch order.
-        device: Where to train.
-        steps: Cut off after so many; None for the whole schedule.
-        samples: Validated on at most so many.
-    """
+    """One race; what is wrong with a recipe on this task costs the race, not the answer."""
     begin = time.perf_counter()
     try:
         run = train(
-            task, recipe, seed=seed, device=device, points=0, evaluate="validation",
-            stop_after=steps, validation_limit=samples,
+            task, _shortened(recipe, share), seed=seed, device=device, points=0,
+            evaluate="validation",
         )  # fmt: skip
     except (UserError, RuntimeError) as error:
         traceback.clear_frames(error.__traceback__)  # they hold the model, and its memory
@@ -135,6 +116,6 @@ def run_part(
     return Race(
         initial=run.initial["loss"],
         loss=math.inf if run.diverged or not math.isfinite(loss) else loss,
-        passes=run.passes + 2 * validation_passes(task, samples),
+        passes=run.passes + 2 * validation_passes(task),
         seconds=time.perf_counter() - begin,
     )

@@ -14,7 +14,6 @@ from advisor.advice import Advice, ProbeCost
 from advisor.answer import live_facts
 from advisor.budget import parse_budget
 from advisor.caveats import constant_targets, lacking_tier
-from advisor.first_steps import first_steps
 from advisor.goal import parse_goal
 from advisor.memory import parse_memory
 from advisor.profiling import paid_tier, profile_within
@@ -62,8 +61,7 @@ def recommend(
         budget: What probing may cost: "10%" of one full training, or "60s". With "60%" or more
             (and where seconds allow it) the first recipes of the ranking race each other over a
             quarter of their schedules; shorter races do not improve the choice, so a smaller
-            budget pays for none: what a profile leaves of it begins the first recipes, and who
-            hardly learns in its first steps is moved down.
+            budget pays for none.
         goal: "best" result at the end, or "fastest" to the target: then neither probes nor races
             are run, which would only put it off. Recipes are ordered by the predicted share of the
             budget until the target x the time of a step over AdamW's, which the runs of the
@@ -112,11 +110,8 @@ def recommend(
     with sandbox(task.train, task.validation, task.test):  # making models draws random numbers
         ranked = rank(task, profile, loaded, aim, memory)
     left = Left.of(limit, prepared.steps, passes, begin)
-    for look in (race, first_steps):  # the second for who cannot pay for the first
-        looked = look(task, ranked, aim, loaded.model, profile, left, seed=seed, say=say)
-        ranked, passes, seconds = looked[0], passes + looked[1], seconds + looked[2]
-        if looked[1]:
-            break
+    raced = race(task, ranked, aim, loaded.model, profile, left, seed=seed, say=say)
+    ranked, passes, seconds = raced[0], passes + raced[1], seconds + raced[2]
     paid = paid_tier(task, limit, lacking_tiers(folder), aim, probed)
     caveats = [
         caveat

@@ -29,7 +29,7 @@ import numpy as np
 from advisor.boosting import PARAMETERS, ROUNDS, predict_booster
 from advisor.evaluate.bootstrap import interval, resampled_weights
 from advisor.evaluate.known import profile_of
-from advisor.feature_table import TASK_GROUPS, TASK_UNITS, UNGROUPED
+from advisor.feature_table import BOOSTED_ONLY, TASK_GROUPS, TASK_UNITS
 from advisor.features import Matrix, name_columns, recipe_groups, task_groups
 from advisor.gaussian import OutcomeGaussian
 from advisor.knowledge import Knowledge, load_knowledge
@@ -77,7 +77,7 @@ def gaussian(train: Knowledge) -> Ask:
 def whole_gaussian(train: Knowledge) -> Ask:
     """The Gaussian told also those task features that LightGBM alone is told."""
     names, groups = list(TASK_UNITS), task_groups()
-    for group, members in UNGROUPED.items():
+    for group, members in BOOSTED_ONLY.items():
         groups[list(TASK_GROUPS).index(group)] += [names.index(name) for name in members]
     fitted = OutcomeGaussian.fit(
         train.mean_features, train.recipe_matrix, outcome_of(train.learned), groups,

@@ -21,7 +21,7 @@ def counts(folder: Path) -> dict[str, Any]:
         them, ``runs``, ``curves`` (runs with a learning curve),
         ``recipes``, ``profiles``, ``seeds`` (different ones), ``counted``: how many tasks are not
         among the ``discounted``, which add nothing of their own, each with the reason, and
-        ``counted_in_time``, those of them of which a full run took 0.3 to 2 seconds,
+        ``counted_in_time``, those of the CPU tier among them whose full run took 0.3 to 2 seconds,
         ``reference_cells``: what became of the reference recipes on these tasks (``run``,
         ``refused``, ``missing``), ``diverged`` runs and their
         ``diverged_share``, ``refused`` pairs of task and recipe, runs by role (``reference``,
@@ -172,6 +172,7 @@ def _counted(
     """
     from knowledge_base.ladders import ladder_rows
     from knowledge_base.run_seconds import LONG, SHORT, full_run_seconds
+    from knowledge_base.tasks import task_rows
 
     reasons = {item.task: item.reason for item in left_out}
     counted = {str(name) for name in names} - ladder_rows().keys() - reasons.keys()
@@ -179,7 +180,9 @@ def _counted(
     seconds = full_run_seconds(paces, own_batches)
     return {
         "counted": len(counted),
-        "counted_in_time": sum(SHORT <= seconds.get(name, 0.0) <= LONG for name in counted),
+        "counted_in_time": sum(
+            SHORT <= seconds.get(name, 0.0) <= LONG for name in counted & task_rows().keys()
+        ),
         "discounted": reasons,
     }
 

@@ -19,7 +19,6 @@ from advisor import Advice, race_run, recommend, recommender, shipped
 from advisor import race as race_rule
 from advisor.advice import Candidate, Cost, Expected
 from advisor.budget import Budget
-from advisor.first_steps import MOST_SHARE, SAMPLES
 from advisor.goal import Goal
 from advisor.meta_model import MetaModel, outcome_of, regret_of
 from advisor.profiling import passes_for_profile, profile_within
@@ -76,8 +75,7 @@ class Track:
         monkeypatch.setattr(race_run.time, "perf_counter", lambda: self.clock)
 
     def train(self, task: Task, one: Recipe, **how: Any) -> Any:
-        assert how == {"seed": 3, "device": "cpu", "points": 0, "evaluate": "validation",
-                       "stop_after": None, "validation_limit": None}  # fmt: skip
+        assert how == {"seed": 3, "device": "cpu", "points": 0, "evaluate": "validation"}
         self.ran.append(one)
         self.clock += self.seconds
         loss = self.losses[len(self.ran) - 1]
@@ -374,7 +372,6 @@ def test_a_whole_training_of_budget_races_and_changes_nothing(
     assert advice.abstained is abstained
     assert 2 <= raced(advice) <= MOST
     assert "races of the first" in advice.reason
-    assert not any(" in its first " in line for c in advice.ranking for line in c.evidence)
     assert advice.profile["passes"] + 0.5 * 200 < advice.probe.passes <= 200
     assert advice.probe.share <= 1.0
     assert advice.probe.seconds > advice.profile["seconds"]
@@ -392,9 +389,7 @@ def test_no_race_is_run(models_folder: Path, settings: dict[str, Any]) -> None:
     advice = ask(models_folder, small(), **settings)
     assert raced(advice) == 0
     assert "races" not in advice.reason
-    begun = advice.probe.passes - advice.profile["passes"]
-    most = 0.0 if "goal" in settings else MOST * (MOST_SHARE * 200 + 2 * SAMPLES / BATCH / 3)
-    assert 0 <= begun <= most
+    assert advice.probe.passes == advice.profile["passes"]
 
 
 def test_races_are_charged(models_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
