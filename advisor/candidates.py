@@ -42,15 +42,17 @@ class Applicable:
         self._refused: dict[NormalizationChoice, str | None] = {}
         self.last_failure: str | None = None
         check_trainable(self._model)
-        parameters = list(self._model.parameters())
-        self.weight_bytes = sum(p.numel() * p.element_size() for p in parameters)
+        sizes = [(p.numel() * p.element_size(), p.requires_grad) for p in self._model.parameters()]
+        self.weight_bytes = sum(size for size, _ in sizes)
+        self.trained_bytes = sum(size for size, trained in sizes if trained)
 
     def state_bytes(self, recipe: Recipe) -> int:
         """Bytes of the optimizer's state, and of averaged weights or an ensemble's members."""
-        held = catalogue.method("optimizer", recipe.optimizer.name).state
+        held = self.trained_bytes * catalogue.method("optimizer", recipe.optimizer.name).state
         if recipe.averaging is not None:
-            held += catalogue.method("extra", recipe.averaging.name).state * recipe.members
-        return int(self.weight_bytes * held)
+            copies = catalogue.method("extra", recipe.averaging.name).state * recipe.members
+            held += self.weight_bytes * copies
+        return int(held)
 
     def reason(self, recipe: Recipe) -> str | None:
         """Why a recipe cannot serve the task, or None."""
@@ -77,7 +79,7 @@ class Applicable:
         What counts is in ``advisor.memory.COUNTED``. Activations do not: they depend on the batch
         and on what the model keeps for its backward pass, and nothing measures them.
         """
-        needed = 2 * self.weight_bytes + self.state_bytes(recipe)
+        needed = self.weight_bytes + self.trained_bytes + self.state_bytes(recipe)
         if self._max_memory is None or needed <= self._max_memory:
             return None
         return f"needs {needed} bytes for weights, gradients and state"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,12 @@ from probes.errors import UserError
 from probes.losses import LOSSES
 from probes.measures.data_facts import MAX_SAMPLES, known_length
 from probes.objective import split
+from probes.profile import Profile
 from probes.sandbox import sandbox
 from probes.task import Task
 
+_ERROR = re.compile(r"\w*(Error|Exception)\b")
+"""How a probe's own failure begins where ``probes.profile`` tells why it is missing."""
 _CHUNK = 64
 """Samples read at a time: targets that differ nearly always do so within the first of these."""
 
@@ -75,6 +79,16 @@ def _batches(samples: Samples, batch_size: int, seed: int) -> Iterator[object]:
     count = len(order) if samples.in_memory else min(len(order), MAX_SAMPLES)
     for begin in range(0, count, _CHUNK):
         yield samples.take(order[begin : min(begin + _CHUNK, count)])
+
+
+def failed_probes(profile: Profile) -> str | None:
+    """Says which probes ended in an error, of the user's code most likely; None where none did."""
+    failed = [
+        f"{name} ({reason})" for name, reason in profile.missing.items() if _ERROR.match(reason)
+    ]
+    if not failed:
+        return None
+    return f"probes that failed, and what they would have told is not known: {'; '.join(failed)}"
 
 
 def lacking_tier(used: int, paid: int, folder: Path) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -70,8 +69,8 @@ def _race(racer: str, lead: float) -> str:
         return f"in a short race on your task {racing} diverged or fell far behind {landmark}"
     word = "lower" if lead > 0 else "higher"
     return (
-        f"in a short race on your task {racing} had a training loss {math.exp(abs(lead)):.2f} x "
-        f"{word} than {landmark} after the same steps"
+        f"in a short race on your task {racing} had a training loss {word} by {abs(lead):.2f} on "
+        f"the log scale than {landmark} after the same steps"
     )
 
 

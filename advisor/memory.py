@@ -10,8 +10,8 @@ from probes.errors import UserError
 COUNTED = (
     "parameters, their gradients, the optimizer's state, averaged weights and an ensemble's members"
 )
-"""What a limit is compared with: all parameters of the model count as trained, and the state as the
-catalogue tells it."""
+"""What a limit is compared with: gradients and state are those of the parameters that are trained,
+the state as the catalogue tells it."""
 NOT_COUNTED = "activations, buffers, batches and the best weights that early stopping keeps"
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20,
           "GIB": 2**30}  # fmt: skip

@@ -18,7 +18,7 @@ from advisor.shipped import Loaded
 from advisor.step_time import order_by_seconds
 from advisor.times import load_times
 from probes.errors import UserError
-from probes.profile import Profile
+from probes.profile import FACTS_ONLY, Profile
 from probes.recipe.schema import Recipe
 from probes.task import Task
 
@@ -82,8 +82,11 @@ def rank(task: Task, profile: Profile, loaded: Loaded, goal: Goal, memory: int |
             f"the nearest known task has similarity {similarity.max():.2f}, below {model.floor:.2f}"
         )
     else:
+        seen = f"the profile (tier {profile.tier})"
+        if profile.tier == FACTS_ONLY:
+            seen = "what facts of model and data tell (no training step was paid for)"
         likeness = (
-            f"the profile (tier {profile.tier}) is most like "
+            f"{seen} is most like "
             f"{model.names[int(similarity.argmax())]} (similarity {similarity.max():.2f} of 1)"
         )
     shares: Matrix | None = None

@@ -13,7 +13,7 @@ from torch import nn
 from advisor.advice import Advice, ProbeCost
 from advisor.answer import live_facts
 from advisor.budget import parse_budget
-from advisor.caveats import constant_targets, lacking_tier
+from advisor.caveats import constant_targets, failed_probes, lacking_tier
 from advisor.goal import parse_goal
 from advisor.memory import parse_memory
 from advisor.profiling import paid_tier, profile_within
@@ -58,10 +58,10 @@ def recommend(
         metric: See ``Task``.
         steps: Budget of one full training in optimizer steps.
         epochs: The same in passes over the data.
-        budget: What probing may cost: "10%" of one full training, or "60s". With "60%" or more
-            (and where seconds allow it) the first recipes of the ranking race each other over a
-            quarter of their schedules; shorter races do not improve the choice, so a smaller
-            budget pays for none.
+        budget: What probing may cost: "10%" of one full training, or "60s". From about "60%" on
+            (short runs need more, as validations count; and where seconds allow it) the first
+            recipes of the ranking race each other over a quarter of their schedules; shorter races
+            do not improve the choice, so a smaller budget pays for none.
         goal: "best" result at the end, or "fastest" to the target: then neither probes nor races
             are run, which would only put it off. Recipes are ordered by the predicted share of the
             budget until the target x the time of a step over AdamW's, which the runs of the
@@ -116,6 +116,7 @@ def recommend(
     caveats = [
         caveat
         for caveat in (
+            failed_probes(profile),
             lacking_tier(profile.tier, paid, folder),
             constant_targets(task, seed),
         )

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.parameter import is_lazy
 
 from probes.batch import Batch
 from probes.errors import UserError, unknown_name
@@ -126,7 +127,10 @@ def _standard_name(loss: Any) -> str:
             return known[key]
     except TypeError:  # unhashable callable
         pass
-    return str(getattr(loss, "__name__", type(loss).__name__))
+    name = str(getattr(loss, "__name__", type(loss).__name__))
+    # a function of the user's that happens to be called like a known one is not that one
+    own = name in LOSSES and loss is not LOSSES[name]
+    return f"own {name}" if own else name
 
 
 def _is_default(loss: Any) -> bool:
@@ -230,6 +234,8 @@ def check_scalar(
 
     A model in ``training`` mode may be noisy: there the loss need not be finite.
     """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    before = [p.grad for p in trained]
     try:
         value = objective(model, batch)
     except UserError:
@@ -251,10 +257,29 @@ def check_scalar(
             f"a finite loss {objective.loss_name} before training", str(value.detach().item()),
             "check the model's weights and outputs, and the scale of the data",
         )  # fmt: skip
-    if not value.requires_grad and any(p.requires_grad for p in model.parameters()):
+    if not trained:
+        return
+    if any(p.grad is not old for p, old in zip(trained, before, strict=True)):
+        raise UserError(
+            f"a {objective.loss_name} that returns the loss", "one that calls backward itself",
+            "leave backward and the optimizer's step to the training",
+        )  # fmt: skip
+    if not value.requires_grad:
         raise UserError(
             f"a loss {objective.loss_name} that depends on the model's weights",
             "one without a gradient", "leave out detach, item, no_grad and argmax on its way",
+        )  # fmt: skip
+    made = [p for p in trained if not is_lazy(p)]  # a layer that did not run has none yet
+    if not made:
+        return
+    try:
+        slopes = torch.autograd.grad(value, made, allow_unused=True)
+    except RuntimeError:  # some graphs allow backward alone, as with reentrant checkpoints
+        return
+    if all(slope is None for slope in slopes):
+        raise UserError(
+            f"a loss {objective.loss_name} of the model that it is given", "one of another model",
+            "use the model that is handed over, not one from outside: copies of it are trained",
         )  # fmt: skip
 
 

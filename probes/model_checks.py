@@ -41,6 +41,14 @@ def made_by(maker: Callable[[], Any]) -> nn.Module:
     return made
 
 
+def have_common_tensors(one: nn.Module, other: nn.Module) -> bool:
+    """Whether two modules, each made for itself, hold some parameter or buffer in common."""
+    held = {id(tensor) for tensor in (*one.parameters(), *one.buffers())}
+    return one is not other and any(
+        id(tensor) in held for tensor in (*other.parameters(), *other.buffers())
+    )
+
+
 def copied(model: nn.Module) -> nn.Module:
     """A copy that shares no trainable weight with the model.
 

@@ -20,7 +20,13 @@ from probes.data import IndexedSamples, LoaderSamples, Samples, as_samples, is_p
 from probes.errors import UserError
 from probes.inference import make_objective
 from probes.losses import CLASS_LOSSES, IGNORED
-from probes.model_checks import check_placed, copied, lost_hooks, made_by
+from probes.model_checks import (
+    check_placed,
+    copied,
+    have_common_tensors,
+    lost_hooks,
+    made_by,
+)
 from probes.objective import LossFunction, Objective
 from probes.preparation import (
     cast_like,
@@ -147,23 +153,30 @@ class Task:
         self.steps, self.epochs, self.batch_size = steps, epochs, batch_size
         self.autocast = autocast
         self._made: weakref.ref[nn.Module] | None = None
+        self._shares: bool | None = None  # whether what the callable makes has parts in common
         self.name = name or _model_name(model)
 
     def make_model(self) -> nn.Module:
         """A fresh model, independent of the user's: a deep copy, or a new one from the callable.
+
+        Where a callable puts the same parts into all that it makes (a backbone that it closes
+        over), copies of these are given.
 
         Raises:
             UserError: The module cannot be copied, or the callable makes no module.
         """
         if not isinstance(self.model, nn.Module) or inspect.isclass(self.model):
             made = made_by(self.model)
+            if self._shares is None:
+                with sandbox():  # what it draws must not move the random streams
+                    self._shares = have_common_tensors(made, made_by(self.model))
             if self._made is not None and self._made() is made:
                 raise UserError(
                     "a callable that makes a new module each time", "the same module again",
                     "make the module inside the callable, or pass the module itself",
                 )  # fmt: skip
             self._made = weakref.ref(made)
-            return made
+            return copied(made) if self._shares else made
         return copied(self.model)
 
     def with_steps(self, steps: int) -> Task:

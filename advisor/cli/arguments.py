@@ -189,6 +189,26 @@ def out_file(text: str) -> Path:
     return place
 
 
+def not_an_input(out: Path | None, *inputs: str | None) -> None:
+    """Refuse to write a result over what it is made from.
+
+    Args:
+        out: Where to write; None for nowhere.
+        inputs: Files, or tasks as ``path/to/file.py:function``.
+
+    Raises:
+        UserError: One of them is that file.
+    """
+    if out is None or not out.exists():
+        return
+    for given in inputs:
+        for name in () if given is None else (given, given.rpartition(":")[0]):
+            if name and os.path.exists(name) and os.path.samefile(name, out):
+                raise UserError(
+                    "--out beside what is read", f"{out}, an input", "name another file"
+                )
+
+
 def place_to_make(path: Path) -> Path:
     """The path, if it is there or its folders can be made; checked before the work.
 

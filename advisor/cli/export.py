@@ -30,6 +30,7 @@ def run(chosen: argparse.Namespace) -> str:
     from advisor.advice import load_ranked
     from advisor.export import export
 
+    arg.not_an_input(chosen.out, chosen.file)
     recipe, facts = load_ranked(chosen.file, chosen.rank)
     batch_size = facts.batch_size if facts else recipe.batch_size
     if batch_size is None:

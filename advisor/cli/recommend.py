@@ -59,6 +59,7 @@ def run(chosen: argparse.Namespace) -> str:
         raise UserError("--goal fastest with --target", f"--goal {chosen.goal}", "add or drop one")
     from probes.device import resolve_device
 
+    arg.not_an_input(chosen.out, chosen.task)
     resolve_device(chosen.device)
     from advisor.cli.load_task import load_task
     from advisor.recommender import recommend

@@ -69,6 +69,7 @@ def run(chosen: argparse.Namespace) -> str:
     from advisor.advice import Advice
     from advisor.cli.load_task import load_task
 
+    arg.not_an_input(chosen.out, chosen.advice, chosen.task)
     advice = Advice.load(chosen.advice)
     tuned = advice.refine(
         trials=chosen.trials, timeout=chosen.timeout, storage=chosen.storage,

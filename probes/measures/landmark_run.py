@@ -88,16 +88,22 @@ class LandmarkRun:
         return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
-def curve_shape(losses: list[float], prefix: str) -> dict[str, float]:
+def curve_shape(losses: list[float], prefix: str, beside: Sequence[float] = ()) -> dict[str, float]:
     """Drop, slopes and roughness of a short training curve, on the log scale where it is positive.
 
-    A loss that can be negative is shifted to lie above zero by its own range.
+    A loss that can be negative is shifted to lie above zero by the range of the curve.
+
+    Args:
+        losses: The curve.
+        prefix: Of the names.
+        beside: Losses of another curve that this one is compared with: the shift is that of both.
     """
     finite = [loss for loss in losses if math.isfinite(loss)]
     if len(finite) < 4:
         return {}
-    lowest = min(finite)
-    shift = 0.0 if lowest > 0 else (max(finite) - lowest) * 0.1 + 1e-6 - lowest
+    both = [*finite, *(loss for loss in beside if math.isfinite(loss))]
+    lowest = min(both)
+    shift = 0.0 if lowest > 0 else (max(both) - lowest) * 0.1 + 1e-6 - lowest
     logs = torch.tensor([math.log(loss + shift) for loss in finite], dtype=torch.float64)
     steps = torch.arange(len(logs), dtype=torch.float64)
     quarter, half = max(len(logs) // 4, 1), len(logs) // 2

@@ -67,13 +67,14 @@ class Races:
             except UserError as error:  # a torch too old for this racer: the others still run
                 context.missing[f"race.{name}"] = str(error)
                 continue
-            shape = curve_shape(losses, "race")
+            beside = context.landmark[:steps]
+            shape = curve_shape(losses, "race", beside)
             drop = shape.get("race.drop", _DIVERGED)
             if diverged or not math.isfinite(losses[-1]):
                 drop = _DIVERGED
             found[f"race.{name}.drop"] = max(drop, _DIVERGED)
             found[f"race.{name}.late_slope"] = shape.get("race.late_slope", 0.0)
-            landmark = curve_shape(context.landmark[:steps], "landmark")
+            landmark = curve_shape(beside, "landmark", losses)
             if "landmark.drop" in landmark and len(context.landmark) >= steps:
                 found[f"race.{name}.lead"] = found[f"race.{name}.drop"] - landmark["landmark.drop"]
         return found

@@ -130,6 +130,17 @@ def test_state_bytes_follow_the_catalogue() -> None:
         assert test.state_bytes(recipe(optimizer=name)) == int(4 * PARAMETERS * row.state)
 
 
+def test_frozen_weights_have_neither_gradients_nor_state() -> None:
+    model = nn.Sequential(nn.Linear(6, 100), nn.ReLU(), nn.Linear(100, 3))
+    model[0].requires_grad_(False)
+    frozen, trained = 4 * (6 * 100 + 100), 4 * (100 * 3 + 3)
+    held = catalogue.table("optimizer")["adamw"].state
+    needed = frozen + 2 * trained + int(held * trained)
+    given = Task(model, task().train, steps=50, batch_size=8)
+    assert Applicable(given, needed).reason(recipe()) is None
+    assert f"needs {needed} bytes" in (Applicable(given, needed - 1).reason(recipe()) or "")
+
+
 def test_the_users_model_stays_as_it_was() -> None:
     whole = task()
     before = copy.deepcopy(whole.model.state_dict())

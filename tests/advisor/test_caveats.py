@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset, WeightedRandomSampler
 
-from advisor.caveats import constant_targets, lacking_tier
+from advisor.caveats import constant_targets, failed_probes, lacking_tier
 from advisor.fitted_file import FOLDER
+from probes.profile import Profile
 from probes.task import Task
 
 COUNT = 200
@@ -104,6 +105,22 @@ def test_batches_of_a_loader_are_looked_at() -> None:
         state = torch.get_rng_state()
         assert (constant_targets(task) is not None) == found
         assert torch.equal(state, torch.get_rng_state()), "the caller's stream is left alone"
+
+
+def test_probes_that_failed_are_told_and_those_that_did_not_apply_are_not() -> None:
+    def taken(missing: dict[str, str]) -> Profile:
+        return Profile(tier=16, passes=1, seconds=1, seconds_per_pass=None, seed=0, device="cpu",
+                       values={}, missing=missing)  # fmt: skip
+
+    assert failed_probes(taken({"race": "tier 16 pays for no race"})) is None
+    said = failed_probes(
+        taken({"landmark": "ValueError: boom", "race": "tier 16 pays for no race",
+               "sharpness": "no second derivative: RuntimeError"})
+    )  # fmt: skip
+    assert said is not None
+    assert "landmark (ValueError: boom)" in said
+    assert "race" not in said
+    assert "sharpness" not in said
 
 
 def test_a_tier_is_lacking_only_where_it_could_be_paid_for() -> None:

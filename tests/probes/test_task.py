@@ -22,6 +22,7 @@ from torch.utils.data import (
 from probes.data import Samples
 from probes.device import resolve_device
 from probes.errors import UserError
+from probes.recipe.schema import Recipe
 from probes.task import Task
 
 INPUTS = draw(100, 6)
@@ -167,6 +168,40 @@ def test_a_callable_must_make_a_new_module_each_time() -> None:
         task.make_model()
     with pytest.raises(UserError, match="returned int"):
         Task(lambda: 3, (INPUTS, LABELS), steps=1).prepared  # type: ignore[arg-type,return-value]  # noqa: B018
+
+
+def test_parts_that_a_callable_puts_into_all_it_makes_are_copied() -> None:
+    backbone = nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5))
+    state = {name: value.clone() for name, value in backbone.state_dict().items()}
+    task = Task(lambda: nn.Sequential(backbone, nn.Linear(5, 3)), (INPUTS, LABELS), steps=4)
+    recipe = Recipe.parse({"optimizer": {"name": "adamw", "lr": 0.1}})
+    first, second = recipe.fit(task), recipe.fit(task)
+    assert first.final == second.final
+    assert first.initial == second.initial
+    assert all(torch.equal(state[name], value) for name, value in backbone.state_dict().items())
+    assert all(parameter.grad is None for parameter in backbone.parameters())
+
+
+def test_whether_parts_are_shared_is_found_without_moving_the_random_streams() -> None:
+    def weights(check: bool) -> Tensor:
+        task = Task(lambda: nn.Linear(6, 3), (INPUTS, LABELS))
+        if check:
+            task.make_model()
+        torch.manual_seed(5)
+        task.make_model()
+        return torch.rand(3)
+
+    assert torch.equal(weights(True), weights(False))
+
+
+def test_a_function_called_like_a_known_loss_is_not_taken_for_it() -> None:
+    def mse(outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs.exp() - targets[:, None]).square().mean()
+
+    targets = LABELS.float()
+    prepared = Task(mlp(6, 2), (INPUTS, targets), loss=mse, steps=1).prepared
+    assert prepared.objective.loss_name == "own mse"
+    assert prepared.objective.metric is None
 
 
 def test_a_model_that_cannot_be_copied_is_refused() -> None:
@@ -344,7 +379,26 @@ def _step_in_training(value: Any) -> Callable[[nn.Module, Any], Any]:
 
 
 NAN_ROW = (torch.full((6,), float("nan")), LABELS[0])
+_OUTSIDE = mlp()
+
+
+def _of_another_model(model: nn.Module, batch: Any) -> Tensor:
+    return nn.functional.cross_entropy(_OUTSIDE(batch[0]), batch[1])
+
+
+def _steps_itself(model: nn.Module, batch: Any) -> Tensor:
+    loss = nn.functional.cross_entropy(model(batch[0]), batch[1])
+    torch.autograd.backward(loss)
+    return loss
+
+
 BAD |= {
+    "loss of another model": (
+        lambda: Task(mlp(), GOOD, training_step=_of_another_model), ("another model", "copies"),
+    ),
+    "a step that calls backward": (
+        lambda: Task(mlp(), GOOD, training_step=_steps_itself), ("calls backward itself",),
+    ),
     "NaN in a late sample": (lambda: Task(mlp(), Late(NAN_ROW), GOOD), ("train", "sample 59")),
     "NaN in a sample that may be held out": (lambda: Task(mlp(), Late(NAN_ROW)), ("sample 59",)),
     "NaN in a late sample of double precision": (

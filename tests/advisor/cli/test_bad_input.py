@@ -122,6 +122,10 @@ BAD = {
     "no advice": ("refine good.yaml --task good.py:task", "advice"),
     "tuned for an advice": ("refine tuned.json --task good.py:task", "which is a tuned file"),
     "export to nothing known": ("export good.yaml --to trch", "did you mean torch"),
+    "export over its input": ("export good.yaml --to yaml --out good.yaml", "an input"),
+    "recommend over the task": ("recommend good.py:task --out good.py", "an input"),
+    "refine over the task": ("refine a.json --task good.py:task --out good.py", "an input"),
+    "refine over the advice": ("refine good.yaml --task good.py:task --out good.yaml", "an input"),
     "export without a batch size": ("export no_batch.yaml --to torch", "batch_size"),
     # the knowledge base
     "README not there": ("evaluate --readme absent.md", "absent.md"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from cases import CASES, draw
 from torch import Tensor, nn
@@ -49,6 +50,25 @@ def test_racers_are_short_trainings_from_the_same_start(tier: int, steps: int, r
         assert found[f"race.{name}.drop"] == pytest.approx(max(shape["race.drop"], -3))
         assert found[f"race.{name}.late_slope"] == pytest.approx(shape["race.late_slope"])
         assert found[f"race.{name}.lead"] == pytest.approx(found[f"race.{name}.drop"] - 0.5)
+
+
+def test_a_lead_does_not_depend_on_where_a_loss_crosses_zero() -> None:
+    """Both curves are shifted alike: which one is lower is the same wherever zero lies."""
+    inputs = draw(80, 4)
+    data = (inputs, inputs.sum(1, keepdim=True))
+
+    def leads(offset: float) -> list[float]:
+        def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+            return ((outputs - targets) ** 2).mean() - offset
+
+        task = Task(nn.Linear(4, 1), data, loss=loss, steps=60)
+        context = _context(task, 64, [])
+        context.found |= LandmarkRun().measure(context)
+        found = Races().measure(context)
+        ends = [found[f"race.{name}.lead"] for name in list(RACERS)[:3]]
+        return [float(np.sign(lead)) for lead in ends]
+
+    assert leads(0.0) == leads(1.0)
 
 
 def test_a_racer_that_blows_up_has_the_lowest_drop(monkeypatch: pytest.MonkeyPatch) -> None:
