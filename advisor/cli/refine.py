@@ -71,11 +71,19 @@ def run(chosen: argparse.Namespace) -> str:
 
     arg.not_an_input(chosen.out, chosen.advice, chosen.task)
     advice = Advice.load(chosen.advice)
-    tuned = advice.refine(
-        trials=chosen.trials, timeout=chosen.timeout, storage=chosen.storage,
-        task=load_task(chosen.task), seed=chosen.seed, progress=True,
-        min_gain=chosen.min_gain, models=chosen.models, max_memory=chosen.max_memory,
-    )  # fmt: skip
+    try:
+        tuned = advice.refine(
+            trials=chosen.trials, timeout=chosen.timeout, storage=chosen.storage,
+            task=load_task(chosen.task), seed=chosen.seed, progress=True,
+            min_gain=chosen.min_gain, models=chosen.models, max_memory=chosen.max_memory,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        kept = chosen.storage is not None
+        say(
+            f"finished trials are kept in {chosen.storage}: the same command goes on from them"
+            if kept else "finished trials are lost; with --storage FILE they are kept"
+        )  # fmt: skip
+        raise
     if chosen.out is not None:
         tuned.save(chosen.out)
         say(f"wrote {chosen.out}")

@@ -7,6 +7,7 @@ import json
 import pytest
 from user_files import CommandLine
 
+from advisor.advice import Advice
 from advisor.answer import TaskFacts
 from advisor.cli.refine import _share
 from advisor.tuned import Finalist, Tuned
@@ -46,6 +47,23 @@ def test_the_last_line_is_the_outlook(gain: float | None, stopped: str, said: st
     )  # fmt: skip
     assert str(tuned).splitlines()[-1].startswith(said)
     assert "goal best: the best result at the end" in str(tuned)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [((), "with --storage FILE they are kept"), (("--storage", "s.log"), "kept in s.log")],
+)
+def test_an_interrupt_tells_what_becomes_of_the_trials(
+    advisor: CommandLine, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str
+) -> None:
+    class Interrupted:
+        def refine(self, **settings: object) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Advice, "load", lambda path: Interrupted())
+    answer = advisor("refine", "advice.json", "--task", "good.py:task", *words)
+    assert answer.status == 130
+    assert said in answer.err
 
 
 @pytest.mark.slow
