@@ -36,8 +36,8 @@ class Knowledge:
             task (there is nothing to normalize).
         test_regrets: (T, R) normalized test regret of the same runs.
         learned: (T, R) what is learned: the mean of a recipe's regrets on held-out data, validation
-            and test, over all its seeds. The two are samples of one quantity, and the noise of one
-            run on one of them is much of what tells two good recipes apart.
+            and test, over all its seeds. The two are samples of one quantity, and their mean has
+            less noise than one validation of one run.
         features: (S, T, p) task features by seed of the profile.
         scales: (validation, test) scale of each task.
         searched: Per task, the (validation, test) regrets of its searched runs in their order.
